@@ -1,0 +1,1 @@
+"""meshkit: a proxyless service mesh for Python on asyncio."""
