@@ -49,7 +49,7 @@ class Scope:
             _LOG.error("task %s failed", task.get_name(), exc_info=error)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for its end. May be called again; a task of the scope may not wait for itself."""
+        """Cancel what still runs and wait for its end. May be called again, and by a task of the scope itself."""
         self._closed = True
         current = asyncio.current_task()
         pending = [task for task in self._tasks if task is not current]

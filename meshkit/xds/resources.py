@@ -169,7 +169,7 @@ class VirtualHost:
 
 @dataclass(frozen=True, slots=True)
 class RouteConfiguration:
-    """route.v3.RouteConfiguration. ``unobeyed`` counts, by path, the fields present on the wire that we do not obey yet."""
+    """route.v3.RouteConfiguration. ``unobeyed`` counts, by path, the fields on the wire that we do not obey yet."""
 
     name: str
     virtual_hosts: tuple[VirtualHost, ...]
@@ -192,7 +192,7 @@ class ClusterType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LbPolicy:
-    """A balancing policy by its registry name (``ROUND_ROBIN``, ``LEAST_REQUEST``, ``RANDOM``...) and its parameters."""
+    """A balancing policy by its registry name (``ROUND_ROBIN``, ``LEAST_REQUEST``...) and its parameters."""
 
     name: str = "ROUND_ROBIN"
     parameters: Mapping[str, int | float | str | bool] = field(default_factory=dict[str, "int | float | str | bool"])
@@ -272,7 +272,7 @@ class Locality:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """endpoint.v3.LbEndpoint. ``address`` is ``ip:port``, ``[ip6]:port``, ``host:port`` (DNS clusters) or ``unix:path``."""
+    """endpoint.v3.LbEndpoint. ``address``: ``ip:port``, ``[ip6]:port``, ``host:port`` (DNS clusters) or ``unix:path``."""
 
     address: str
     weight: int = 1
