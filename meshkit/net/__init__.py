@@ -1,0 +1,37 @@
+"""Sockets: connections, pools and servers that carry gRPC streams over the `meshkit.wire` engine on asyncio."""
+
+from .backoff import Backoff, BackoffPolicy
+from .client import ClientConnection, ClientStream
+from .connectivity import ConnectivityState
+from .failures import ConnectionFailed, ConnectionLost
+from .options import ClientOptions, ServerOptions
+from .outcome import Outcome
+from .pool import Pool
+from .server import Server, ServerStream
+from .sinks import CancelReason, ClientSink, ServerSink
+from .timers import Timer, Timers
+from .tls import TlsSettings, client_context, server_context
+
+__all__ = [
+    "Backoff",
+    "BackoffPolicy",
+    "CancelReason",
+    "ClientConnection",
+    "ClientOptions",
+    "ClientSink",
+    "ClientStream",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "ConnectivityState",
+    "Outcome",
+    "Pool",
+    "Server",
+    "ServerOptions",
+    "ServerSink",
+    "ServerStream",
+    "Timer",
+    "Timers",
+    "TlsSettings",
+    "client_context",
+    "server_context",
+]
