@@ -1,0 +1,46 @@
+"""The load: a bounded number of calls, a fixed number in flight, timed from the client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one run gave: calls a second, microseconds at the median and the 99th percentile, client CPU per call."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+
+
+async def drive(call: Callable[[], Awaitable[object]], in_flight: int, calls: int, limit: float = 20.0) -> Figures:
+    """Run ``calls`` calls (fewer if ``limit`` seconds pass first), ``in_flight`` at a time."""
+    for _ in range(min(200, calls)):
+        await call()
+    taken: list[float] = []
+    left = calls
+    stop = time.perf_counter() + limit
+
+    async def worker() -> None:
+        nonlocal left
+        while left > 0 and (before := time.perf_counter()) < stop:
+            left -= 1
+            await call()
+            taken.append(time.perf_counter() - before)
+
+    cpu, start = time.process_time(), time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
+    seconds = time.perf_counter() - start
+    taken.sort()
+    count = len(taken)
+    return Figures(
+        rate=count / seconds,
+        p50=taken[count // 2] * 1e6,
+        p99=taken[min(count - 1, count * 99 // 100)] * 1e6,
+        cpu=(time.process_time() - cpu) / count * 1e6,
+    )
