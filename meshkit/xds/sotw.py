@@ -1,0 +1,50 @@
+"""State of the world: each request is the full list of names, each response speaks for itself.
+
+Istio ignores a request with a stale nonce, new names and all, so every ACK carries the full list again; and an empty
+list means "everything" as long as no names were ever sent on the stream, so it is never the first thing sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .ads import AdsMachine, Request, Response, TypeState
+from .entry import EntryState, Update
+
+__all__ = ["SotwMachine"]
+
+
+class SotwMachine(AdsMachine):
+    """The machine of ``StreamAggregatedResources``."""
+
+    def _ask(self, state: TypeState) -> Request | None:
+        if state.names.keys() == state.asked.keys() or not (state.names or state.sent):
+            return None
+        return self._request(state, "")
+
+    def _answer(self, state: TypeState) -> Request:
+        state.dirty = False  # this request says all there is to say
+        request = self._request(state, state.error)
+        state.forget_unwanted()
+        return request
+
+    def _request(self, state: TypeState, error: str) -> Request:
+        state.asked = dict(state.names)
+        return Request(
+            state.kind.url,
+            first=self._node_due(),
+            nonce=state.nonce,
+            error=error,
+            version=state.version,
+            names=tuple(state.names),
+        )
+
+    def _gone(self, state: TypeState, response: Response, updates: Sequence[Update]) -> Iterable[str]:
+        """LDS and CDS responses are whole: what was received before and is missing now is deleted (gRFC A57).
+
+        Not so when a resource came whose name cannot be read, for it may be any of them.
+        """
+        if not state.kind.whole or not all(update.name for update in updates):
+            return ()
+        held = {update.name for update in updates}
+        return [e.name for e in state.entries.values() if e.state is not EntryState.REQUESTED and e.name not in held]
