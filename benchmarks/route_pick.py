@@ -1,0 +1,114 @@
+"""Route and pick: what finding an endpoint for a call costs, and that it does not grow with what the call does not use.
+
+One call: select a route for a method with a header rule in force, choose the cluster by weight, pick an endpoint.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from timeit import Timer
+from typing import Any
+
+from meshkit.balance import build_picker
+from meshkit.metadata import Metadata
+from meshkit.route import RouteTable
+from meshkit.xds.resources import (
+    HeaderMatch,
+    LbPolicy,
+    PathMatch,
+    Route,
+    RouteAction,
+    StringMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+
+__all__ = ["rows"]
+
+_GOAL_US = 3.0
+# Growth from the small to the large case that is still called flat; caches are colder with 10,000 endpoints.
+_GOAL_GROWTH = 2.0
+_PATH = "/helloworld.v1.Greeter/SayHello"
+_POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
+
+
+@dataclass(slots=True)
+class _Backend:
+    weight: int
+    in_flight: int = 0
+
+
+def rows(quick: bool) -> list[dict[str, Any]]:
+    """The measurements as benchmark rows (``name``, ``value``, ``unit``, ``goal``, ``ok``)."""
+    calls = 20_000 if quick else 100_000
+    made: list[dict[str, Any]] = []
+    for policy in _POLICIES:
+        for weighted in (False, True):
+            made += _pair(policy, weighted, calls)
+    made.append(_build_row(quick))
+    return made
+
+
+def _pair(policy: str, weighted: bool, calls: int) -> list[dict[str, Any]]:
+    name = f"route+pick {policy.lower()}{' weighted' if weighted else ''}"
+    small = _cost(_call(1, 10, policy, weighted), calls)
+    large = _cost(_call(5_000, 10_000, policy, weighted), calls)
+    return [
+        _row(f"{name}, 10 endpoints, 1 other route", small, "us", _GOAL_US),
+        _row(f"{name}, 10,000 endpoints, 5,000 other routes", large, "us", _GOAL_US),
+        _row(f"{name}, growth", large / small, "x", _GOAL_GROWTH),
+    ]
+
+
+def _row(name: str, value: float, unit: str, goal: float) -> dict[str, Any]:
+    return {"name": name, "value": round(value, 3), "unit": unit, "goal": goal, "ok": value <= goal}
+
+
+def _cost(call: Callable[[], object], calls: int) -> float:
+    """Microseconds per call: the best of five runs, as other work on the machine only ever adds."""
+    call()
+    return min(Timer(call).repeat(5, calls)) / calls * 1e6
+
+
+def _call(other_routes: int, endpoints: int, policy: str, weighted: bool) -> Callable[[], object]:
+    seeded = random.Random(1).random
+    table = RouteTable(_virtual_host(other_routes), random=seeded)
+    picker = build_picker(LbPolicy(policy), _backends(endpoints, weighted), seeded)
+    pickers = {"v1": picker, "v2": picker, "canary": picker}
+    metadata = Metadata((("user", "somebody"), ("x-request-id", "7")))
+
+    def call() -> object:
+        decision = table.select(_PATH, metadata)
+        assert decision is not None
+        return pickers[decision.cluster()].pick()
+
+    return call
+
+
+def _virtual_host(other_routes: int) -> VirtualHost:
+    """Other methods' routes first: half exact, half prefixes; then the rules for the method that is called."""
+    others = [_other_route(number) for number in range(other_routes)]
+    path = PathMatch(StringMatch.EXACT, _PATH)
+    admin = HeaderMatch("user", string=StringMatch.EXACT, value="admin")
+    canary = Route(path, RouteAction((WeightedCluster("canary", 1),)), headers=(admin,))
+    split = Route(path, RouteAction((WeightedCluster("v1", 90), WeightedCluster("v2", 10))))
+    return VirtualHost("bench", ("*",), (*others, canary, split))
+
+
+def _other_route(number: int) -> Route:
+    kind = StringMatch.PREFIX if number % 2 else StringMatch.EXACT
+    return Route(PathMatch(kind, f"/other{number}.v1.Service/Method"), RouteAction((WeightedCluster("other", 1),)))
+
+
+def _backends(count: int, weighted: bool) -> list[_Backend]:
+    return [_Backend(weight=1 + number % 5 if weighted else 1, in_flight=number % 3) for number in range(count)]
+
+
+def _build_row(quick: bool) -> dict[str, Any]:
+    """The slowest picker to build, over 10,000 endpoints."""
+    backends = _backends(10_000, weighted=True)
+    build = Timer(lambda: build_picker(LbPolicy("LEAST_REQUEST"), backends, random.random))
+    milliseconds = min(build.repeat(3 if quick else 10, 1)) * 1e3
+    return _row("build a weighted picker over 10,000 endpoints", milliseconds, "ms", 10.0)

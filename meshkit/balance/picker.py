@@ -1,0 +1,37 @@
+"""What balancers balance over, and what a balancer is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+__all__ = ["B", "Backend", "Picker", "weights_of"]
+
+
+class Backend(Protocol):
+    """An endpoint as balancers see it. ``weight`` (1 or more) is read when a picker is built, ``in_flight`` (calls
+    running now) at every pick by the policies that look at load."""
+
+    @property
+    def weight(self) -> int: ...
+
+    @property
+    def in_flight(self) -> int: ...
+
+
+B = TypeVar("B", bound=Backend)
+B_co = TypeVar("B_co", bound=Backend, covariant=True)
+
+
+class Picker(Protocol[B_co]):
+    """Chooses a backend for one attempt of a call. What it costs does not depend on the number of backends."""
+
+    def pick(self) -> B_co:
+        """The backend to use; never fails, as a picker is never built over nothing."""
+        ...
+
+
+def weights_of(backends: Sequence[Backend]) -> list[int] | None:
+    """The weights of ``backends``; None where all are equal, so that weights need no thought."""
+    weights = [backend.weight for backend in backends]
+    return weights if min(weights) != max(weights) else None
