@@ -1,0 +1,5 @@
+"""The `meshkit` command."""
+
+from .main import main
+
+__all__ = ["main"]

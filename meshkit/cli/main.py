@@ -1,0 +1,36 @@
+"""The door: words in, one command run, errors in one line."""
+
+from __future__ import annotations
+
+import sys
+
+from meshkit.cli.commands import COMMANDS
+from meshkit.errors import MeshkitError, MissingExtra
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command that the process's arguments name; a failure is one line on stderr and exit status 1."""
+    try:
+        _app()
+    except MeshkitError as error:
+        sys.exit(f"meshkit: {error}")
+    except OSError as error:  # a full disk, a taken port, a file that cannot be read
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"meshkit: {where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _app() -> None:
+    try:
+        from cyclopts import App
+    except ImportError:
+        raise MissingExtra("the meshkit command", "cli") from None
+    from meshkit import __version__
+
+    app = App(name="meshkit", help="A proxyless service mesh for Python on asyncio.", version=__version__)
+    for word, place in COMMANDS.items():
+        app.command(place, name=word)
+    app()

@@ -1,0 +1,69 @@
+"""Serving: a server of this process that the mesh knows, from its first listening to its last call."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from meshkit.rpc import Server
+
+__all__ = ["MeshServer"]
+
+
+class MeshServer:
+    """A running server, as `Mesh.serving` gives it.
+
+    ``port`` is the port it listens on and ``address`` where, as ``ip:port``. Leaving ``serving`` drains it: health says
+    not serving, the registration is withdrawn, running calls finish within the grace.
+    """
+
+    def __init__(self, server: Server, host: str, port: int) -> None:
+        self._server = server
+        self._stopped = asyncio.Event()
+        self.port = port
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def __repr__(self) -> str:
+        return f"MeshServer({self.address}, {', '.join(self.services)})"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The full names of the interfaces served, health and reflection included."""
+        return self._server.services
+
+    @property
+    def health(self) -> Any:
+        """The health service, to say how single services fare."""
+        return self._server.health
+
+    def stop(self) -> None:
+        """Ask for the end: `wait` returns, and whoever waits drains the server."""
+        self._stopped.set()
+
+    async def wait(self, *, signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
+        """Return when `stop` is called or, in the main thread, one of ``signals`` arrives.
+
+        A second signal of the same kind has its usual effect, so that a stuck drain can be ended by hand.
+        """
+        with _handlers(signals, self.stop):
+            await self._stopped.wait()
+
+
+@contextmanager
+def _handlers(signals: Sequence[signal.Signals], stop: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    taken: list[signal.Signals] = []
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, stop)
+            taken.append(number)
+    except (ValueError, RuntimeError, NotImplementedError):
+        pass  # not the main thread, or no signals on this platform: `stop` remains
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)

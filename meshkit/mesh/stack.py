@@ -1,0 +1,222 @@
+"""The call path as one column: what a call passes through, from the proxy's method down to the wire.
+
+    proxy method        generated; request and options become one call object
+    interceptors        the user's own, outermost first
+    interface           the view that is in force, read once: a call never sees half a config
+    route               the first rule that matches path, headers and fraction; its cluster chosen by weight, once,
+                        so that every attempt of a call stays in one cluster (gRFC A28)
+    deadline            the rule's timeout shortens the caller's, never lengthens it (gRFC A31)
+    attempts            what failed without reaching a server, or may be repeated, is tried again (gRFC A6, A44)
+    pick                the cluster's balancer, over endpoints whose connections do not fail
+    connection          a live one of the endpoint's pool; no await when there is one
+    wire                one write per loop turn
+
+Nothing here is rebuilt per call, and nothing awaits before the write when a connection is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
+
+from meshkit.errors import Unavailable, error_for
+from meshkit.guard import AttemptOutcome, RetryGuard, pushback_of
+from meshkit.mesh.clusters import ClusterRuntime, Target
+from meshkit.mesh.interfaces import View
+from meshkit.net import ClientConnection, ConnectionFailed, ConnectionLost, Outcome
+from meshkit.route import Decision
+from meshkit.rpc import Exchange, Idempotency, UnaryCall, stream_attempt, unary_attempt
+from meshkit.status import Status, status_of
+from meshkit.wire import http_to_grpc
+from meshkit.xds.resources import DirectResponse
+
+__all__ = ["AnyCall", "Stack"]
+
+Rep = TypeVar("Rep")
+AnyCall = UnaryCall[Any] | Exchange
+
+_READY_PICKS = 5  # Envoy's host_selection_retry_max_attempts, as Istio sets it
+_SAFE = (Idempotency.NO_SIDE_EFFECTS, Idempotency.IDEMPOTENT)
+_UNAVAILABLE = Status.UNAVAILABLE.value
+
+
+class Unreached(Outcome):
+    """An attempt that found no connection: nothing was sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_UNAVAILABLE, message, unprocessed=True)
+
+
+class Way(NamedTuple):
+    """Where one call goes: the decision of its route, and the cluster that was drawn."""
+
+    decision: Decision
+    cluster: ClusterRuntime
+
+
+class Stack:
+    """Carries the calls of one `Mesh` down the column.
+
+    ``views`` maps an interface to what is in force for it. ``find(call, seen)`` waits for a view other than ``seen``
+    and raises Unavailable when none comes in time. ``warm`` connects a target in the background.
+    """
+
+    __slots__ = ("_find", "_views", "_warm")
+
+    def __init__(
+        self,
+        views: dict[str, View],
+        find: Callable[[AnyCall, View | None], Awaitable[View]],
+        warm: Callable[[Target], None],
+    ) -> None:
+        self._views = views
+        self._find = find
+        self._warm = warm
+
+    async def unary(self, call: UnaryCall[Rep]) -> Rep:
+        """One unary call with all its attempts: its reply, or the RpcError it ended with."""
+        way = self._way_nowait(call) or await self._way(call)
+        guard: RetryGuard | None = None
+        while True:
+            outcome = await self._attempt(way, call)
+            if outcome.status == 0:
+                return call.reply(outcome)
+            guard = guard or _guard(way, call)
+            delay = guard.next_delay(_ended(outcome))
+            if delay is None or not await _pause(delay, call.deadline):
+                return call.reply(outcome)
+
+    async def open(self, call: Exchange) -> None:
+        """Open one attempt of a streaming call; asked again when `stream_attempt` wants the next one."""
+        if call.carried is None:
+            way = self._way_nowait(call) or await self._way(call)
+            call.carried = (way, _guard(way, call))
+        way, guard = call.carried
+        while True:
+            try:
+                return self._start(call, guard, *await self._reach(way, call))
+            except (ConnectionFailed, ConnectionLost) as error:
+                outcome = Unreached(str(error))
+            delay = guard.next_delay(_ended(outcome))
+            if delay is None or not await _pause(delay, call.deadline):
+                raise Unavailable(outcome.message)
+
+    # -- interface and route -----------------------------------------------------------------------------------------
+
+    def _way_nowait(self, call: AnyCall) -> Way | None:
+        """The way in force; None where the interface has no view, or the cluster no endpoints: `_way` then waits."""
+        view = self._views.get(call.method.service)
+        return None if view is None else _decide(view, call)
+
+    async def _way(self, call: AnyCall) -> Way:
+        view = self._views.get(call.method.service)
+        while True:
+            view = await self._find(call, view)
+            if (way := _decide(view, call)) is not None:
+                return way
+
+    # -- attempts ----------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, way: Way, call: UnaryCall[Any]) -> Outcome:
+        target = way.cluster.pick()
+        connection = None if target is None else target.pool.ready_nowait()
+        try:
+            if target is None or connection is None:
+                target, connection = await self._reach(way, call)
+            target.in_flight += 1
+        except ConnectionFailed as error:
+            return Unreached(str(error))
+        try:
+            retry = way.decision.retry
+            if retry is None or retry.per_try_timeout is None:
+                return await unary_attempt(connection, call)
+            return await _within(retry.per_try_timeout, connection, call)
+        except ConnectionLost as error:
+            return Unreached(str(error))
+        finally:
+            target.in_flight -= 1
+
+    def _start(self, call: Exchange, guard: RetryGuard, target: Target, connection: ClientConnection) -> None:
+        def ended(outcome: Outcome) -> float | None:
+            target.in_flight -= 1
+            return None if outcome.status == 0 else guard.next_delay(_ended(outcome))
+
+        stream_attempt(connection, call, ended)
+        target.in_flight += 1
+
+    # -- pick and connection -----------------------------------------------------------------------------------------
+
+    async def _reach(self, way: Way, call: AnyCall) -> tuple[Target, ClientConnection]:
+        """An endpoint and a live connection to it. One that is not connected is connected in the background while
+        another one takes the call; only when none of a few picks is ready does the call wait.
+
+        Raises ConnectionFailed with the reason when the endpoint that it waited for cannot be reached."""
+        first: Target | None = None
+        for _ in range(_READY_PICKS):
+            if (target := way.cluster.pick()) is None:
+                raise ConnectionFailed(way.cluster.name, "the cluster has no endpoints")
+            if (connection := target.pool.ready_nowait()) is not None:
+                return target, connection
+            if first is None:
+                first = target
+                self._warm(target)
+        assert first is not None
+        wait_for_ready = call.options.wait_for_ready
+        return first, await first.pool.connect(call.deadline, wait_for_ready=wait_for_ready)
+
+
+def _decide(view: View, call: AnyCall) -> Way | None:
+    decision = view.table.select(call.method.path, call.headers())
+    if decision is None or decision.direct is not None:
+        raise _refusal(view, decision, call.method.path)
+    if decision.timeout is not None:
+        call.limit(time.monotonic() + decision.timeout)
+    cluster = view.clusters.get(decision.cluster())
+    return None if cluster is None or cluster.empty else Way(decision, cluster)
+
+
+def _refusal(view: View, decision: Decision | None, path: str) -> Exception:
+    """What a call gets whose route leads to no cluster (gRFC A28: UNAVAILABLE; a direct response: its status)."""
+    if decision is None:
+        return Unavailable(f"no route of {view.table.virtual_host.name!r} matches {path}")
+    if isinstance(decision.direct, DirectResponse):
+        status = status_of(http_to_grpc(decision.direct.status))
+        return error_for(status, decision.direct.body or f"direct response {decision.direct.status} of the route")
+    return Unavailable(f"route {decision.route.name!r} redirects {path}; gRPC calls cannot follow a redirect")
+
+
+def _guard(way: Way, call: AnyCall) -> RetryGuard:
+    return RetryGuard(way.decision.retry, call.method.idempotency in _SAFE, random.random)
+
+
+def _ended(outcome: Outcome) -> AttemptOutcome:
+    """What a guard needs to know of an outcome."""
+    return AttemptOutcome(
+        outcome.status,
+        connect_failure=isinstance(outcome, Unreached),
+        unprocessed=outcome.unprocessed,
+        committed=outcome.headers_received,
+        reset=not outcome.trailers,
+        pushback=pushback_of(outcome.trailers),
+    )
+
+
+async def _within(seconds: float, connection: ClientConnection, call: UnaryCall[Any]) -> Outcome:
+    """One attempt with a time of its own (RetryPolicy.per_try_timeout)."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await unary_attempt(connection, call)
+    except TimeoutError:
+        return Outcome(Status.DEADLINE_EXCEEDED.value, f"attempt took longer than the route's {seconds:g} s per try")
+
+
+async def _pause(seconds: float, deadline: float | None) -> bool:
+    """Wait before the next attempt; False, at once, if the call's deadline would come first."""
+    if deadline is not None and time.monotonic() + seconds >= deadline:
+        return False
+    if seconds:
+        await asyncio.sleep(seconds)
+    return True
