@@ -1,8 +1,9 @@
 """Earliest deadline first: who is next when turns come at different rates (Envoy's EdfScheduler).
 
 Each entry has a deadline in virtual time; the earliest is served and moved on by its step, the inverse of its weight.
-Each begins at a random point of its first step, so that the order differs from client to client and any run of as many
-picks as the weights' sum serves every entry exactly by weight.
+Where in its first step an entry begins is a random point for the first and the golden ratio further for each that
+follows. So clients begin differently, entries of one weight spread evenly over time instead of coming in bursts, and
+any run of as many picks as the weights' sum serves every entry exactly by weight.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from heapq import heapify, heapreplace
 
 __all__ = ["Schedule"]
 
+_GOLDEN = 0.618033988749895
+
 
 class Schedule:
     """Entries 0 to n-1 by deadline; a heap, so a turn costs O(log n)."""
@@ -19,7 +22,8 @@ class Schedule:
     __slots__ = ("_heap",)
 
     def __init__(self, steps: Sequence[float], random: Callable[[], float]) -> None:
-        self._heap = [(step * random(), index) for index, step in enumerate(steps)]
+        start = random()
+        self._heap = [(step * ((start + index * _GOLDEN) % 1.0), index) for index, step in enumerate(steps)]
         heapify(self._heap)
 
     def first(self) -> int:
