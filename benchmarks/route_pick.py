@@ -28,8 +28,9 @@ from meshkit.xds.resources import (
 __all__ = ["rows"]
 
 _GOAL_US = 3.0
-# Growth from the small to the large case that is still called flat; caches are colder with 10,000 endpoints.
-_GOAL_GROWTH = 2.0
+# Growth from the small to the large case that is still called flat: weighted pickers search 10,000 endpoints in 14 steps
+# instead of 4, the others do nothing more; caches are colder for all.
+_GOAL_GROWTH = {False: 1.5, True: 3.0}
 _PATH = "/helloworld.v1.Greeter/SayHello"
 _POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
 
@@ -58,7 +59,7 @@ def _pair(policy: str, weighted: bool, calls: int) -> list[dict[str, Any]]:
     return [
         _row(f"{name}, 10 endpoints, 1 other route", small, "us", _GOAL_US),
         _row(f"{name}, 10,000 endpoints, 5,000 other routes", large, "us", _GOAL_US),
-        _row(f"{name}, growth", large / small, "x", _GOAL_GROWTH),
+        _row(f"{name}, growth", large / small, "x", _GOAL_GROWTH[weighted]),
     ]
 
 
