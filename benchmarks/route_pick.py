@@ -28,8 +28,8 @@ from meshkit.xds.resources import (
 __all__ = ["rows"]
 
 _GOAL_US = 3.0
-# Growth from the small to the large case that is still called flat: weighted pickers search 10,000 endpoints in 14 steps
-# instead of 4, the others do nothing more; caches are colder for all.
+# Growth from the small to the large case that is still called flat: weighted pickers search 10,000 endpoints in 14
+# steps instead of 4, the others do nothing more; caches are colder for all.
 _GOAL_GROWTH = {False: 1.5, True: 3.0}
 _PATH = "/helloworld.v1.Greeter/SayHello"
 _POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
