@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 __all__ = ["EMPTY", "Metadata", "MetadataLike", "RawHeaders", "decode_metadata", "encode_metadata"]
 
@@ -24,15 +25,26 @@ _RESERVED = frozenset({"te", "content-type", "user-agent", "host", "connection",
 
 
 class Metadata(Mapping[str, str | bytes]):
-    """Immutable metadata. ``md["name"]`` is the first value of a name, `getall` all of them, `pairs` everything in order."""
+    """Immutable metadata: ``md["name"]`` is a name's first value, `getall` has all, `pairs` everything in order."""
 
     __slots__ = ("pairs",)
 
     def __init__(self, pairs: Sequence[tuple[str, str | bytes]] = ()) -> None:
         self.pairs = pairs
 
+    @classmethod
+    def of(cls, metadata: MetadataLike | None) -> Metadata:
+        """What a user gave, as `Metadata` (itself if it is that), names in lower case."""
+        if isinstance(metadata, Metadata):
+            return metadata
+        return cls([(name.lower(), value) for name, value in _pairs(metadata)]) if metadata else EMPTY
+
     def __repr__(self) -> str:
         return f"Metadata({list(self.pairs)!r})"
+
+    def __add__(self, other: MetadataLike) -> Metadata:
+        """This metadata followed by ``other``: ``call.metadata += {"user": "admin"}``."""
+        return Metadata((*self.pairs, *Metadata.of(other).pairs))
 
     def __getitem__(self, name: str) -> str | bytes:
         for key, value in self.pairs:
@@ -60,11 +72,13 @@ def encode_metadata(metadata: MetadataLike | None) -> tuple[tuple[bytes, bytes],
     if not metadata:
         return ()
     pairs = metadata.pairs if isinstance(metadata, Metadata) else _pairs(metadata)
-    return tuple(_encode(name.lower(), value) for name, value in pairs)
+    return tuple([_encode(name.lower(), value) for name, value in pairs])
 
 
 def _pairs(metadata: MetadataLike) -> Iterable[tuple[str, str | bytes]]:
-    return metadata.items() if isinstance(metadata, Mapping) else metadata
+    if isinstance(metadata, Mapping):
+        return cast("Mapping[str, str | bytes]", metadata).items()
+    return metadata
 
 
 def _encode(name: str, value: str | bytes) -> tuple[bytes, bytes]:

@@ -1,0 +1,25 @@
+"""What a client binds to: something that finds a connection for each attempt of a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .method import Rep
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+    from .unary import UnaryCall
+
+__all__ = ["Caller"]
+
+
+class Caller(Protocol):
+    """`meshkit.rpc.Channel` (one address) and `meshkit.Mesh` (routes, balancing, retries) are callers."""
+
+    async def mesh_unary(self, call: UnaryCall[Rep], /) -> Rep:
+        """Run ``call``: choose connections, make attempts with `unary_attempt`, answer with `UnaryCall.reply`."""
+        ...
+
+    async def mesh_open(self, call: Exchange[Any, Any], /) -> None:
+        """Start one attempt of a streaming call with `stream_attempt`; raise `RpcError` if there is no way to."""
+        ...

@@ -1,0 +1,134 @@
+"""What every call of a client has in common: where to, until when, with which header fields."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from ..deadline import encode_timeout
+from ..errors import RpcError, error_for
+from ..metadata import EMPTY, Metadata, MetadataLike, RawHeaders, decode_metadata, encode_metadata
+from ..net import Outcome
+from ..status import status_of
+from .context import CURRENT, Context
+from .method import Method
+from .options import DEFAULT, CallOptions, Timeout
+
+__all__ = ["CANCELLED", "Invocation", "deadline_outcome", "error_of", "lenient_metadata"]
+
+_DEADLINE_EXCEEDED = 4
+CANCELLED = Outcome(1, "the caller cancelled the call")
+"""The end of a call that its caller gave up."""
+
+_TIMEOUT_FIELDS: dict[float, tuple[bytes, bytes]] = {}
+_MAX_TIMEOUT_FIELDS = 256
+
+
+class Invocation:
+    """The parts of a call that routing and attempts read.
+
+    ``method``, ``options``; ``fields``: the custom metadata as header fields, ``grpc-timeout`` not among them;
+    ``deadline``: seconds of ``time.monotonic()`` or None, brought forward with `limit`; ``attempts``: how many attempts
+    have been started.
+    """
+
+    __slots__ = ("_timeout_field", "attempts", "deadline", "fields", "method", "options")
+
+    def __init__(
+        self,
+        method: Method[Any, Any],
+        timeout: Timeout,
+        metadata: MetadataLike | None,
+        options: CallOptions | None,
+    ) -> None:
+        self.method = method
+        self.options = DEFAULT if options is None else options
+        self.attempts = 0
+        self.fields: RawHeaders = encode_metadata(metadata) if metadata else ()
+        self.deadline: float | None = None
+        self._timeout_field: tuple[bytes, bytes] | None = None
+        if timeout is not None:
+            self._start_clock(timeout.total_seconds() if isinstance(timeout, timedelta) else timeout)
+        context = CURRENT.get()
+        if context is not None:
+            self._inherit(context)
+
+    def _start_clock(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+        field = _TIMEOUT_FIELDS.get(seconds)
+        self._timeout_field = _timeout_field(seconds) if field is None else field
+
+    def _inherit(self, context: Context) -> None:
+        if self.options.propagate_deadline and (deadline := context.deadline) is not None:
+            self.limit(deadline)
+        if self.options.propagate_trace and (trace := context.trace_fields()):
+            given = {name for name, _ in self.fields}
+            self.fields = (*self.fields, *(field for field in trace if field[0] not in given))
+
+    def adopt(self, metadata: Metadata, deadline: float | None) -> None:
+        """Take over what interceptors made of metadata and deadline."""
+        self.fields = encode_metadata(metadata)
+        if deadline is not None:
+            self.limit(deadline)
+        context = CURRENT.get()
+        if context is not None:
+            self._inherit(context)
+
+    def limit(self, deadline: float) -> None:
+        """End at ``deadline`` (``time.monotonic()``) at the latest."""
+        if self.deadline is None or deadline < self.deadline:
+            self.deadline = deadline
+            self._timeout_field = None
+
+    def time_remaining(self) -> float | None:
+        """Seconds until `deadline`, below zero when it has passed; None without one."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+    def headers(self) -> Metadata | None:
+        """The custom metadata for route matching; None where there is none."""
+        return decode_metadata(self.fields) if self.fields else None
+
+    def wire_fields(self, now: float) -> RawHeaders:
+        """``grpc-timeout`` and `fields`, for an attempt that starts at ``now``.
+
+        The first attempt sends the timeout as the user gave it: equal header blocks are cheap at both ends, and what has
+        passed since is far below the network's own delay. Later ones send what is left.
+        """
+        if self.deadline is None:
+            return self.fields
+        field = self._timeout_field
+        if field is None or self.attempts:
+            field = (b"grpc-timeout", encode_timeout(self.deadline - now))
+        return (field, *self.fields)
+
+
+def _timeout_field(seconds: float) -> tuple[bytes, bytes]:
+    field = (b"grpc-timeout", encode_timeout(seconds))
+    if len(_TIMEOUT_FIELDS) < _MAX_TIMEOUT_FIELDS:
+        _TIMEOUT_FIELDS[seconds] = field
+    return field
+
+
+def error_of(outcome: Outcome, initial: Metadata = EMPTY) -> RpcError:
+    """The error of an attempt that did not end with OK."""
+    return error_for(
+        status_of(outcome.status),
+        outcome.message or None,
+        outcome.details,
+        initial_metadata=initial.pairs,
+        trailing_metadata=lenient_metadata(outcome.trailers).pairs,
+    )
+
+
+def lenient_metadata(fields: RawHeaders) -> Metadata:
+    """The metadata a server sent; values that break the base64 of ``-bin`` names are left out."""
+    try:
+        return decode_metadata(fields)
+    except ValueError:
+        return decode_metadata([field for field in fields if not field[0].endswith(b"-bin")])
+
+
+def deadline_outcome(method: Method[Any, Any]) -> Outcome:
+    """The end of a call whose deadline passed at this end."""
+    return Outcome(_DEADLINE_EXCEEDED, f"the deadline of {method.path} passed")

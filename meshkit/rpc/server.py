@@ -1,0 +1,168 @@
+"""Serves services: finds the rpc of a path, and starts a call of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from ..net import Server as Listener
+from ..net import ServerOptions, ServerStream, TlsSettings
+from ..status import Status
+from .compat.handlers import foreign_routes
+from .context import Context
+from .health import Health
+from .interceptor import Call, Interceptor, chain
+from .method import Method
+from .reflection import reflection_services
+from .server_call import Observer, Route, ServerCall
+from .servicer import Servicer
+
+__all__ = ["Server"]
+
+_UNIMPLEMENTED = Status.UNIMPLEMENTED.value
+_LAST_WORDS = 1.0  # seconds that cancelled handlers have to clean up
+
+
+class Server:
+    """Serves ``servicers``: objects of generated bases, or of grpclib's (anything with grpclib's ``__mapping__``).
+
+    ``interceptors`` are around every call, the first one outermost.  ``options`` and ``tls`` are those of
+    `meshkit.net`.  ``health`` and ``reflection`` add these services (a `Health` of your own may be given); where a servicer
+    brings one of them itself, that one counts.  ``observer`` is told of each call once it is over, for metrics.
+    Raises ValueError when two servicers serve one path, TypeError for a servicer that lacks a handler.
+    """
+
+    def __init__(
+        self,
+        servicers: Sequence[Any],
+        *,
+        interceptors: Sequence[Interceptor] = (),
+        options: ServerOptions | None = None,
+        tls: TlsSettings | None = None,
+        health: bool | Health = True,
+        reflection: bool = True,
+        observer: Observer | None = None,
+    ) -> None:
+        self._calls: set[ServerCall] = set()
+        self._interceptors = tuple(interceptors)
+        self._observer = observer
+        self._routes: dict[str, Route] = {}
+        for servicer in servicers:
+            self._add(servicer)
+        self.services = tuple(dict.fromkeys(route.method.service for route in self._routes.values()))
+        """The full names of the services, in the order given, without health and reflection added here."""
+        self.health = self._add_health(health)
+        if reflection:
+            self._add_reflection(servicers)
+        self._listener = Listener(self._accept, options=options, tls=tls)
+
+    def __repr__(self) -> str:
+        return f"Server({', '.join(self.services)}, calls={len(self._calls)})"
+
+    # What is served.
+
+    def _add(self, servicer: Any) -> None:
+        routes = own_routes(servicer) if isinstance(servicer, Servicer) else foreign_routes(servicer)
+        for method, handler in routes:
+            if method.path in self._routes:
+                raise ValueError(f"{type(servicer).__name__} serves {method.path}, which another servicer serves already")
+            if self._interceptors:
+                handler = intercepted(method, handler, self._interceptors)
+            self._routes[method.path] = Route(method, handler, self._calls, self._observer)
+
+    def _add_health(self, health: bool | Health) -> Health | None:
+        if health is False or Health.__service_name__ in self.services:
+            return None
+        service = Health() if health is True else health
+        for name in ("", *self.services):
+            service.add(name)
+        self._add(service)
+        return service
+
+    def _add_reflection(self, servicers: Sequence[Any]) -> None:
+        own = [servicer for servicer in servicers if isinstance(servicer, Servicer)]
+        if self.health is not None and self.health not in own:
+            own.append(self.health)
+        for service in reflection_services(own, (*self.services, *([Health.__service_name__] if self.health else ()))):
+            if service.__service_name__ not in self.services:
+                self._add(service)
+
+    # Its life.
+
+    async def listen(self, host: str | None = "127.0.0.1", port: int = 0, *, path: str | None = None) -> int:
+        """Listen on ``host`` (None: everywhere) and ``port`` (0: a free one), or on the unix socket ``path``.
+
+        Gives the port, 0 for a unix socket. May be called several times. Raises OSError with the address.
+        """
+        loop = asyncio.get_running_loop()
+        for route in self._routes.values():
+            route.loop = loop
+        return await self._listener.listen(host, port, path=path)
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Stop: health says not serving, no new calls, running ones have ``grace`` seconds to end, then are cancelled."""
+        if self.health is not None:
+            self.health.shutdown()
+        await self._listener.close(grace)
+        tasks = [task for call in tuple(self._calls) if (task := call.stop()) is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_WORDS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Its calls.
+
+    def _accept(self, stream: ServerStream) -> None:
+        route = self._routes.get(stream.path)
+        if route is None:
+            stream.finish(_UNIMPLEMENTED, self._unknown(stream.path))
+            stream.release()
+        else:
+            route.start(route, stream)
+
+    def _unknown(self, path: str) -> str:
+        service = path.lstrip("/").rpartition("/")[0]
+        if any(route.method.service == service for route in self._routes.values()):
+            near = get_close_matches(path, self._routes, n=1)
+            return f"unknown method {path}" + (f"; did you mean {near[0]}?" if near else "")
+        return f"unknown service {service or path!r}; served here: {', '.join(self.services) or 'nothing'}"
+
+
+def own_routes(servicer: Servicer) -> list[tuple[Method[Any, Any], Any]]:
+    """The rpcs of a servicer with their handlers. Raises TypeError for a handler that is missing."""
+    routes: list[tuple[Method[Any, Any], Any]] = []
+    for method in servicer.__methods__:
+        handler = getattr(servicer, method.name, None)
+        if not callable(handler):
+            raise TypeError(f"{type(servicer).__name__} has no method {method.name!r} to serve {method.path}")
+        routes.append((method, handler))
+    return routes
+
+
+def intercepted(method: Method[Any, Any], handler: Any, interceptors: Sequence[Interceptor]) -> Any:
+    """``handler`` with ``interceptors`` around it."""
+    proceed = chain(interceptors, partial(_handle, method, handler))
+
+    def handle(request: Any, context: Context) -> Any:
+        return proceed(Call(method, request, context.metadata, context.deadline, context))
+
+    return handle
+
+
+async def _handle(method: Method[Any, Any], handler: Any, call: Call) -> Any:
+    context = call.context
+    if context is None:
+        raise RuntimeError("the call that an interceptor proceeds with must be the one it was given")
+    context.replace_metadata(call.metadata)
+    result = handler(call.request, context)
+    return result if method.server_streaming and hasattr(result, "__aiter__") else await result

@@ -1,0 +1,210 @@
+"""A call with one request and one reply: no task of its own, one future, and the object itself is the stream's sink."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Generator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+from ..codec import DecodeError
+from ..errors import Internal
+from ..metadata import EMPTY, Metadata, MetadataLike, RawHeaders
+from ..net import ClientConnection, ClientStream, Outcome, Timers
+from .interceptor import Call, Interceptor, chain
+from .invocation import CANCELLED, Invocation, deadline_outcome, error_of, lenient_metadata
+from .method import Method, Rep
+from .options import DEFAULT, CallOptions, Timeout
+
+if TYPE_CHECKING:
+    from .caller import Caller
+
+__all__ = ["UnaryCall", "unary_attempt"]
+
+_INTERNAL = 13
+
+
+class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
+    """A call with one request and one reply; it runs when awaited, or as a task, and only once.
+
+    Raises TypeError when made with a request of the wrong class. Awaiting it gives the reply or raises an `RpcError`.
+    """
+
+    __slots__ = ("_coroutine", "_future", "_given_up", "_headers", "_message", "_outcome", "_request", "_stream", "peer")
+
+    def __init__(
+        self,
+        caller: Caller,
+        method: Method[Any, Rep],
+        request: Any,
+        timeout: Timeout = None,
+        metadata: MetadataLike | None = None,
+        options: CallOptions | None = None,
+        interceptors: Sequence[Interceptor] = (),
+    ) -> None:
+        if type(request) is not method.request:
+            method.check_request(request)
+        Invocation.__init__(self, method, timeout, metadata, options)
+        self.peer = ""
+        """The server's address, once an attempt was made."""
+        self._future: asyncio.Future[Outcome] | None = None
+        self._stream: ClientStream | None = None
+        self._headers: RawHeaders = ()
+        self._message: bytes | None = None
+        self._outcome: Outcome | None = None
+        self._given_up: Outcome | None = None
+        if interceptors:
+            self._request: bytes | None = None
+            self._coroutine: Coroutine[Any, Any, Rep] = _intercepted(self, caller, request, metadata, interceptors)
+        else:
+            self._request = method.encode_request(request)
+            self._coroutine = caller.mesh_unary(self)
+
+    def __repr__(self) -> str:
+        return f"UnaryCall({self.method.path!r}, attempts={self.attempts}, peer={self.peer!r})"
+
+    def __await__(self) -> Generator[Any, None, Rep]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Part of being a coroutine."""
+        return self._coroutine.send(value)
+
+    def throw(self, kind: Any, value: Any = None, trace: TracebackType | None = None, /) -> Any:
+        """Part of being a coroutine."""
+        return self._coroutine.throw(kind) if value is None else self._coroutine.throw(kind, value, trace)
+
+    def close(self) -> None:
+        """Part of being a coroutine: give up a call that was not awaited."""
+        self._coroutine.close()
+
+    def cancel(self) -> None:
+        """Give the call up: the server is told, and who awaits gets `meshkit.errors.Cancelled`."""
+        self._give_up(CANCELLED)
+
+    def initial_metadata(self) -> Metadata:
+        """What the server sent before its reply; empty until then."""
+        return lenient_metadata(self._headers) if self._headers else EMPTY
+
+    def trailing_metadata(self) -> Metadata:
+        """What the server sent with its status; empty until then."""
+        return EMPTY if self._outcome is None else lenient_metadata(self._outcome.trailers)
+
+    def reply(self, outcome: Outcome) -> Rep:
+        """The reply of the attempt that ended with ``outcome``, or its error raised."""
+        if outcome.status:
+            raise error_of(outcome, self.initial_metadata())
+        if self._message is None:
+            raise Internal(f"the server of {self.method.path} ended with OK and no reply")
+        try:
+            return cast(Rep, self.method.decode_reply(self._message))
+        except DecodeError as error:
+            raise Internal(f"the reply of {self.method.path} does not decode: {error}") from error
+
+    # What the stream below tells (meshkit.net.ClientSink).
+
+    def on_headers(self, fields: RawHeaders) -> None:
+        self._headers = fields
+
+    def on_message(self, data: bytes) -> None:
+        if self._message is not None:
+            self._give_up(Outcome(_INTERNAL, f"the server of {self.method.path} sent more than one reply"))
+        self._message = data
+
+    def on_end(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        future = self._future
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def on_writable(self) -> None:
+        pass
+
+    def _expire(self) -> None:
+        self._give_up(deadline_outcome(self.method))
+
+    def _give_up(self, outcome: Outcome) -> None:
+        if self._given_up is None:
+            self._given_up = outcome
+            if self._stream is not None:
+                self._stream.cancel()
+                self.on_end(outcome)
+
+    def prepare(self, seen: Call) -> None:
+        """Take over what interceptors made of the call; it may be prepared and sent again."""
+        self.method.check_request(seen.request)
+        self._request = self.method.encode_request(seen.request)
+        self.adopt(seen.metadata, seen.deadline)
+
+    async def attempt(self, connection: ClientConnection) -> Outcome:
+        """One try on ``connection``; see `unary_attempt`."""
+        deadline = self.deadline
+        now = time.monotonic() if deadline is not None else 0.0
+        if self._given_up is not None:
+            return self._given_up
+        if deadline is not None and deadline <= now:
+            return deadline_outcome(self.method)
+        loop = asyncio.get_running_loop()
+        self._begin(connection, loop.create_future(), self.wire_fields(now))
+        timer = None if deadline is None else Timers.of(loop).schedule(deadline, self._expire)
+        try:
+            return await self._future
+        except BaseException:  # the awaiting task was cancelled, or the coroutine closed: the server must know
+            self._stream.cancel()
+            raise
+        finally:
+            self._stream = self._future = None  # the stream refers to its sink: leave no cycle behind
+            if timer is not None:
+                timer.cancel()
+
+    def _begin(self, connection: ClientConnection, future: asyncio.Future[Outcome], fields: RawHeaders) -> None:
+        self._headers = ()
+        self._message = None
+        self._future = future
+        self.peer = connection.peer
+        if self.options is DEFAULT:
+            opened = connection.open(self.method.path_bytes, fields, self, message=self._request, end=True)
+        else:
+            opened = _open_with(connection, self, fields, self._request, self.options)
+        self.attempts += 1
+        self._stream = opened
+
+
+async def _intercepted(
+    call: UnaryCall[Rep],
+    caller: Caller,
+    request: Any,
+    metadata: MetadataLike | None,
+    interceptors: Sequence[Interceptor],
+) -> Rep:
+    async def last(seen: Call) -> Rep:
+        call.prepare(seen)
+        return await caller.mesh_unary(call)
+
+    reply: Rep = await chain(interceptors, last)(Call(call.method, request, metadata, call.deadline, None))
+    return reply
+
+
+def unary_attempt(connection: ClientConnection, call: UnaryCall[Any]) -> Coroutine[Any, Any, Outcome]:
+    """One attempt of ``call`` on ``connection``: ``outcome = await unary_attempt(connection, call)``.
+
+    The deadline is armed, and RST_STREAM CANCEL sent if the awaiting task is cancelled. Raises `ConnectionLost` when the
+    connection was closed already, and nothing else; `UnaryCall.reply` makes a reply or an error of the outcome.
+    """
+    return call.attempt(connection)
+
+
+def _open_with(
+    connection: ClientConnection, call: UnaryCall[Any], fields: RawHeaders, request: bytes | None, options: CallOptions
+) -> ClientStream:
+    return connection.open(
+        call.method.path_bytes,
+        fields,
+        call,
+        authority=options.authority.encode() if options.authority else None,
+        message=request,
+        end=True,
+        encoding=options.compression.encode() if options.compression else None,
+        max_receive=options.max_receive,
+    )
