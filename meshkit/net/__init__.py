@@ -1,13 +1,15 @@
 """Sockets: connections, pools and servers that carry gRPC streams over the `meshkit.wire` engine on asyncio."""
 
 from .backoff import Backoff, BackoffPolicy
-from .client import ClientConnection, ClientStream
+from .client import ClientConnection
+from .client_stream import ClientStream
 from .connectivity import ConnectivityState
 from .failures import ConnectionFailed, ConnectionLost
 from .options import ClientOptions, ServerOptions
 from .outcome import Outcome
 from .pool import Pool
-from .server import Server, ServerStream
+from .server import Server
+from .server_stream import ServerStream
 from .sinks import CancelReason, ClientSink, ServerSink
 from .timers import Timer, Timers
 from .tls import TlsSettings, client_context, server_context

@@ -21,6 +21,7 @@ class ClientOptions:
     may take, also the TCP_USER_TIMEOUT (gRFC A18); ``keepalive_without_calls``: ask even while no call runs.
     ``idle_timeout``: an unused connection is closed after this (gRPC: 30 minutes).
     ``max_connection_age``: a connection is replaced, its calls finishing, after this.
+    ``max_unread``: reading pauses while more bytes of messages than this wait for the application.
     ``user_agent``: the ``user-agent`` header.
     """
 
@@ -33,6 +34,7 @@ class ClientOptions:
     keepalive_without_calls: bool = False
     idle_timeout: float = 1800.0
     max_connection_age: float = math.inf
+    max_unread: int = 32 << 20
     user_agent: bytes = b"grpc-python-meshkit/0.1.0"
 
 
@@ -48,7 +50,9 @@ class ServerOptions:
     ``permit_keepalive_without_calls``); more than ``max_ping_strikes`` end the connection (gRFC A8, A9).
     ``max_connection_idle``, ``max_connection_age`` (spread by ``age_jitter``), ``max_connection_age_grace``: gRFC A9.
     ``drain_timeout``: how long the first GOAWAY of a graceful close waits for its PING's answer.
-    ``write_timeout``: a peer that takes none of the waiting bytes for so long is cut off.
+    ``write_timeout``: a peer whose socket takes none of the waiting bytes for so long is cut off.
+    ``stream_write_timeout``: a stream whose window lets none of its waiting bytes go for so long is reset.
+    ``max_unread``: reading pauses while more bytes of messages than this wait for the application.
     ``max_buffered``: while more bytes than this wait for a peer, its new streams are refused.
     """
 
@@ -68,4 +72,6 @@ class ServerOptions:
     max_connection_age_grace: float = math.inf
     drain_timeout: float = 5.0
     write_timeout: float = 60.0
+    stream_write_timeout: float = 300.0
+    max_unread: int = 32 << 20
     max_buffered: int = 32 << 20

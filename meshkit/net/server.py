@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import socket
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
-from ..metadata import RawHeaders
+from ..tasks import Scope
+from .link import LOG
+from .listener import accepted, bind, bind_unix, starts_tls
 from .options import ServerOptions
-from .sinks import ServerSink
+from .server_stream import ServerStream
+from .serving import ServerConnection, ServerStatistics
 from .tls import TlsSettings
 
-__all__ = ["Server", "ServerStream"]
-
-
-class ServerStream:
-    """One call at its server. `accept` sets ``sink`` before it returns, and calls `release` when its work has ended."""
-
-    sink: ServerSink
-    path: str
-    """Such as "/helloworld.v1.Greeter/SayHello"."""
-    fields: RawHeaders
-    """The request's header fields, pseudo-headers included."""
-    deadline: float | None
-    """Loop time after which the call is cancelled, None without ``grpc-timeout``."""
-    peer: str
-    """The client's address."""
-    peer_identity: str | None
-    """What the client's certificate says: its first URI (SPIFFE) name, else DNS name, else subject; None without one."""
-    content_type: bytes
-    """Such as b"application/grpc+proto"."""
-    accept_encodings: tuple[bytes, ...]
-    """What the client's ``grpc-accept-encoding`` lists."""
-    encoding: bytes | None
-    """The ``grpc-encoding`` of messages sent with ``compress=True``; set it before `send_headers`, to one accepted."""
-
-    @property
-    def writable(self) -> bool:
-        """Whether little is queued. When false, `ServerSink.on_writable` tells of the change."""
-        raise NotImplementedError
-
-    def send_headers(self, fields: RawHeaders = ()) -> None:
-        """Send initial metadata; `send` does it with none where this was not called."""
-        raise NotImplementedError
-
-    def send(self, data: bytes, *, compress: bool = False) -> None:
-        """Send one message. Does nothing once the call is over."""
-        raise NotImplementedError
-
-    def finish(self, status: int, message: str = "", trailers: RawHeaders = (), details: bytes | None = None) -> None:
-        """End the call: trailers, or Trailers-Only where no headers were sent. Does nothing once it is over."""
-        raise NotImplementedError
-
-    def reply(self, data: bytes, *, compress: bool = False, trailers: RawHeaders = ()) -> None:
-        """Headers if not sent, one message and OK trailers in one step: the whole answer of a unary call."""
-        raise NotImplementedError
-
-    def acknowledge(self, size: int) -> None:
-        """The application consumed messages of ``size`` bytes: the client may send as many more."""
-        raise NotImplementedError
-
-    def release(self) -> None:
-        """The handler has really ended: frees its place among the connection's handlers. Must be called exactly once."""
-        raise NotImplementedError
+__all__ = ["Server"]
 
 
 class Server:
@@ -73,15 +31,104 @@ class Server:
         options: ServerOptions | None = None,
         tls: TlsSettings | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._accept = accept
+        self._options = options or ServerOptions()
+        self._tls = tls
+        self._scope = Scope("server")
+        self._listening: list[socket.socket] = []
+        self._connections: set[ServerConnection] = set()
+        self._arriving = 0
+        self._room: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"Server(listening={len(self._listening)}, connections={len(self._connections)})"
 
     async def listen(self, host: str | None = "127.0.0.1", port: int = 0, *, path: str | None = None) -> int:
         """Listen on ``host`` (None: all interfaces) and ``port`` (0: a free one), or on the unix socket ``path``.
 
         Returns the port (0 for a unix socket). May be called several times. Raises OSError with the address.
         """
-        raise NotImplementedError
+        backlog = self._options.backlog
+        sockets = [bind_unix(path, backlog)] if path is not None else await bind(host, port, backlog)
+        for sock in sockets:
+            self._listening.append(sock)
+            self._scope.start(accepted(sock, self._welcome, self._wait_for_room), name="accept")
+        return 0 if path is not None else int(sockets[0].getsockname()[1])
 
     async def close(self, grace: float = 0.0) -> None:
         """Stop: no new connections, a double GOAWAY to the present ones, ``grace`` seconds for their calls, then cut."""
-        raise NotImplementedError
+        await self._scope.close()
+        for sock in self._listening:
+            _unlisten(sock)
+        self._listening.clear()
+        connections = tuple(self._connections)
+        if grace > 0 and connections:
+            for connection in connections:
+                connection.drain("the server shuts down")
+            await asyncio.wait([connection.closed for connection in connections], timeout=grace)
+        for connection in connections:
+            connection.cut("the server shut down")
+        await asyncio.gather(*(connection.closed for connection in connections))
+
+    def statistics(self) -> tuple[ServerStatistics, ...]:
+        """Every connection at this moment."""
+        return tuple(connection.statistics() for connection in self._connections)
+
+    # -- connections
+
+    def _wait_for_room(self) -> asyncio.Future[None] | None:
+        if len(self._connections) + self._arriving < self._options.max_connections:
+            return None
+        if self._room is None or self._room.done():
+            self._room = asyncio.get_running_loop().create_future()
+        return self._room
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def _welcome(self, sock: socket.socket) -> None:
+        self._arriving += 1
+        self._scope.start(self._begin(sock), name="handshake")
+
+    async def _begin(self, sock: socket.socket) -> None:
+        """Bring a new socket to HTTP/2. A client that fails at it, or takes too long, is dropped."""
+        try:
+            async with asyncio.timeout(self._options.handshake_timeout):
+                await self._attach(sock)
+        except TimeoutError:
+            LOG.debug("a client took too long for the TLS handshake")
+        except (OSError, ssl.SSLError) as error:  # a port scan, a probe, plaintext to a TLS port: quiet
+            LOG.debug("a client failed at the TLS handshake: %s", error)
+        finally:
+            self._arriving -= 1
+            self._make_room()
+
+    async def _attach(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        jitter = self._options.age_jitter * (2.0 * random.random() - 1.0)
+        connection = ServerConnection(loop, self._options, self._tls, self._accept, 1.0 + jitter)
+        connection.closed.add_done_callback(lambda _: self._forget(connection))
+        try:
+            tls = self._tls
+            context = None
+            if tls is not None and (not tls.permissive or await starts_tls(sock)):
+                context = tls.current()
+            self._connections.add(connection)
+            await loop.connect_accepted_socket(lambda: connection, sock, ssl=context)
+        except BaseException:
+            self._forget(connection)
+            sock.close()
+            raise
+
+    def _forget(self, connection: ServerConnection) -> None:
+        self._connections.discard(connection)
+        self._make_room()
+
+
+def _unlisten(sock: socket.socket) -> None:
+    name = sock.getsockname() if sock.family == socket.AF_UNIX else ""
+    sock.close()
+    if isinstance(name, str) and name:
+        with suppress(OSError):
+            Path(name).unlink()

@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 __all__ = ["Timer", "Timers"]
 
 _COMPACT_AT = 512
+_SLACK = 0.0005  # uvloop counts in whole milliseconds, and rounds
 
 
 class Timer:
@@ -83,7 +84,7 @@ class Timers:
 
     def _run(self) -> None:
         self._handle, self._due = None, float("inf")
-        heap, now = self._heap, self._loop.time()
+        heap, now = self._heap, self._loop.time() + _SLACK
         while heap and heap[0][0] <= now:
             timer = heappop(heap)[1]
             callback, timer.callback = timer.callback, None

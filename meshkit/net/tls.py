@@ -9,8 +9,9 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["TlsSettings", "client_context", "server_context"]
+__all__ = ["TlsSettings", "client_context", "identity", "refusal", "server_context"]
 
 _ALPN = ["h2"]
 
@@ -72,3 +73,29 @@ def _finish(context: ssl.SSLContext, cert: str | Path | None, key: str | Path | 
     if cert is not None:
         context.load_cert_chain(str(cert), str(key) if key is not None else None)
     return context
+
+
+def refusal(session: ssl.SSLObject, settings: TlsSettings) -> str:
+    """Why a finished handshake is not good enough; empty if it is."""
+    if session.selected_alpn_protocol() != "h2":
+        return 'TLS peer did not agree on ALPN "h2"'
+    if settings.verify is None:
+        return ""
+    try:
+        settings.verify(session)
+    except (ssl.SSLError, ValueError) as error:
+        return f"TLS peer refused: {error}"
+    return ""
+
+
+def identity(session: ssl.SSLObject) -> str | None:
+    """Who the peer's certificate says it is: its first URI (SPIFFE) name, else DNS name, else subject."""
+    certificate: dict[str, Any] | None = session.getpeercert()
+    if not certificate:
+        return None
+    names = certificate.get("subjectAltName", ())
+    for wanted in ("URI", "DNS"):
+        for kind, name in names:
+            if kind == wanted:
+                return str(name)
+    return ",".join(f"{key}={value}" for part in certificate.get("subject", ()) for key, value in part) or None

@@ -1,0 +1,148 @@
+"""Making one connection: resolve, race the addresses, TLS, and wait for the server's SETTINGS.
+
+Happy eyeballs (RFC 8305) is done here rather than by ``loop.create_connection``: uvloop's has no such parameter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import chain, zip_longest
+from typing import Any
+
+from .address import Address
+from .client import ClientConnection
+from .failures import ConnectionFailed
+from .options import ClientOptions
+from .tls import TlsSettings
+
+__all__ = ["dial"]
+
+_Target = tuple[socket.AddressFamily, Any]
+
+
+async def dial(
+    address: Address, options: ClientOptions, tls: TlsSettings | None, keepalive_time: float
+) -> ClientConnection:
+    """A connection to ``address`` that is ready for calls.
+
+    Raises `ConnectionFailed` with the reason, after ``options.connect_timeout`` seconds at the latest.
+    """
+    loop = asyncio.get_running_loop()
+    connection = ClientConnection(loop, address, options, tls, keepalive_time)
+    try:
+        async with asyncio.timeout(options.connect_timeout):
+            sock = await _connected(loop, address, options.happy_eyeballs_delay)
+            await _attach(loop, sock, lambda: connection, address, tls)
+            await connection.settled
+    except TimeoutError:
+        connection.abort("timed out")
+        raise ConnectionFailed(address.text, f"no answer within {options.connect_timeout:g} s") from None
+    except (OSError, ssl.SSLError) as error:
+        connection.abort("failed")
+        raise ConnectionFailed(address.text, _reason(error)) from error
+    except asyncio.CancelledError:
+        connection.abort("not wanted any more")
+        raise
+    if connection.ending:
+        raise ConnectionFailed(address.text, connection.ending)
+    return connection
+
+
+async def _attach(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    factory: Callable[[], ClientConnection],
+    address: Address,
+    tls: TlsSettings | None,
+) -> None:
+    try:
+        if tls is None:
+            await loop.create_connection(factory, sock=sock)
+        else:
+            name = address.host if tls.server_name is None else tls.server_name
+            await loop.create_connection(factory, sock=sock, ssl=tls.current(), server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}"
+    return error.strerror or str(error) or type(error).__name__
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, address: Address, delay: float) -> socket.socket:
+    if address.path is not None:
+        return await _try(loop, (socket.AF_UNIX, address.path))
+    targets = _literal(address) or await _resolve(loop, address)
+    return await _try(loop, targets[0]) if len(targets) == 1 else await _race(loop, targets, delay)
+
+
+def _literal(address: Address) -> list[_Target]:
+    try:
+        version = ipaddress.ip_address(address.host).version
+    except ValueError:
+        return []
+    return [(socket.AF_INET if version == 4 else socket.AF_INET6, (address.host, address.port))]
+
+
+async def _resolve(loop: asyncio.AbstractEventLoop, address: Address) -> list[_Target]:
+    """The addresses of a name, families alternating (RFC 8305 section 4)."""
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    first = [(family, name) for family, _, _, _, name in found if family == found[0][0]]
+    other = [(family, name) for family, _, _, _, name in found if family != found[0][0]]
+    return [target for target in chain.from_iterable(zip_longest(first, other)) if target is not None]
+
+
+async def _try(loop: asyncio.AbstractEventLoop, target: _Target) -> socket.socket:
+    family, name = target
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(sock, name)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _race(loop: asyncio.AbstractEventLoop, targets: Sequence[_Target], delay: float) -> socket.socket:
+    """The first of ``targets`` to connect; each gets ``delay`` seconds before the next is tried beside it."""
+    attempts: list[asyncio.Task[socket.socket]] = []
+    failures: list[BaseException] = []
+    rest = iter(targets)
+    try:
+        while True:
+            target = next(rest, None)
+            if target is not None:
+                attempts.append(loop.create_task(_try(loop, target)))
+            elif not attempts:
+                raise failures[0]
+            done, _ = await asyncio.wait(
+                attempts, timeout=delay if target is not None else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in done:
+                attempts.remove(attempt)
+                if (failure := attempt.exception()) is None:
+                    return attempt.result()
+                failures.append(failure)
+    finally:
+        await _abandon(attempts)
+
+
+async def _abandon(attempts: Sequence[asyncio.Task[socket.socket]]) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+    for attempt in attempts:
+        with suppress(OSError, asyncio.CancelledError):
+            (await attempt).close()

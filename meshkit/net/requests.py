@@ -1,0 +1,72 @@
+"""What a server asks of a request before anybody sees it (PROTOCOL-HTTP2.md; grpc-go's http2_server.go refuses alike).
+
+The engine has checked the HTTP/2 rules (RFC 9113 section 8.3): pseudo-headers are there, once, and first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..deadline import decode_timeout
+from ..metadata import RawHeaders
+from ..wire import encode_status_message
+
+__all__ = ["ENCODINGS", "Refusal", "Request", "read_request"]
+
+ENCODINGS = (b"identity", b"deflate", b"gzip")
+_ACCEPT = (b"grpc-accept-encoding", b",".join(ENCODINGS))
+_INTERNAL, _UNIMPLEMENTED = 13, 12
+_GRPC = b"application/grpc"
+
+
+@dataclass(slots=True)
+class Request:
+    """What the header fields of a request say. ``timeout`` is in seconds, None where there is none."""
+
+    path: str
+    content_type: bytes
+    timeout: float | None
+    encoding: bytes | None
+
+
+@dataclass(slots=True)
+class Refusal:
+    """Why a request goes no further, as HTTP and as gRPC see it."""
+
+    http: int
+    status: int
+    message: str
+
+    def fields(self) -> RawHeaders:
+        """The Trailers-Only answer."""
+        return (
+            (b":status", b"%d" % self.http),
+            (b"content-type", _GRPC),
+            (b"grpc-status", b"%d" % self.status),
+            (b"grpc-message", encode_status_message(self.message)),
+            _ACCEPT,
+        )
+
+
+def read_request(fields: RawHeaders) -> Request | Refusal:
+    """The request that ``fields`` make, or why they make none."""
+    found = dict(fields)
+    kind = found.get(b"content-type", b"")
+    if found.get(b":method") != b"POST":
+        return Refusal(405, _INTERNAL, f"method {_text(found.get(b':method'))} is not POST")
+    if kind != _GRPC and not kind.startswith((b"application/grpc+", b"application/grpc;")):
+        return Refusal(415, _INTERNAL, f"content-type {_text(kind)} is not application/grpc")
+    timeout = found.get(b"grpc-timeout")
+    try:
+        seconds = None if timeout is None else decode_timeout(timeout)
+    except ValueError as error:
+        return Refusal(400, _INTERNAL, str(error))
+    encoding = found.get(b"grpc-encoding")
+    if encoding is not None and encoding not in ENCODINGS:
+        known = ", ".join(name.decode() for name in ENCODINGS)
+        return Refusal(200, _UNIMPLEMENTED, f"grpc-encoding {_text(encoding)} is not one of {known}")
+    return Request(found[b":path"].decode("ascii", "replace"), kind, seconds, encoding)
+
+
+def _text(value: bytes | None) -> str:
+    return repr((value or b"").decode("ascii", "replace")[:100])
