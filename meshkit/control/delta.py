@@ -1,0 +1,156 @@
+"""Incremental ADS, the server's side, as a machine: a request or a new view in, responses out.
+
+Rules (xDS protocol, "Incremental xDS"):
+- a type's first request of CDS or LDS that subscribes to nothing means everything, and so does the name ``*``;
+- ``initial_resource_versions`` of the first request say what the client has: only what differs is sent;
+- a name that is subscribed to is always answered, also if the client has it (Envoy asks again for a cluster's endpoints
+  when it makes the cluster anew); names are taken from every request, whatever its nonce;
+- a cluster or listener that does not exist is in removed_resources, at once and when it goes; routes and endpoints of
+  unknown names are sent empty, as istiod does;
+- a NACK is recorded; what was rejected counts as told and is sent again when it changes;
+- pushes go in the order of `naming.PUSH_ORDER`; clusters that go are taken away last, when no route names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .catalog import View
+from .encoding import Encoded
+from .naming import CDS, EDS, PUSH_ORDER
+from .watch import WHOLE, Watch, assignments_to_repeat
+
+__all__ = ["DeltaMachine", "DeltaRequest", "DeltaResponse"]
+
+_WILDCARD = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """A DeltaDiscoveryRequest. ``node`` is the bytes of a core.v3.Node; ``error`` is the text of error_detail."""
+
+    type_url: str
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    initial_versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    nonce: str = ""
+    error: str = ""
+    node: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaResponse:
+    """A DeltaDiscoveryResponse."""
+
+    type_url: str
+    nonce: str
+    resources: tuple[Encoded, ...]
+    removed: tuple[str, ...] = ()
+
+
+class DeltaMachine:
+    """One stream. ``view`` is what the client is shown; `push` replaces it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.watches: dict[str, Watch] = {}
+        self._nonces = 0
+
+    def __repr__(self) -> str:
+        return f"DeltaMachine({', '.join(f'{len(w.names)} names' if w.names else '*' for w in self.watches.values())})"
+
+    def receive(self, request: DeltaRequest) -> list[DeltaResponse]:
+        """Take a request in and return the answers, often none."""
+        if request.type_url not in PUSH_ORDER:
+            return []
+        watch = self.watches.get(request.type_url)
+        if watch is None:
+            return self._first(request)
+        if request.nonce:
+            watch.last.answer(request.nonce, request.error)
+        self._unsubscribe(watch, request.unsubscribe)
+        return self._subscribe(watch, request.subscribe)
+
+    def push(self, view: View) -> list[DeltaResponse]:
+        """Show the client a new view: what it watches and does not have yet, and what is no more."""
+        self.view = view
+        out: list[DeltaResponse] = []
+        late: list[DeltaResponse] = []
+        repeat: set[str] = set()
+        for type_url in PUSH_ORDER:
+            watch = self.watches.get(type_url)
+            if watch is None:
+                continue
+            current = watch.current(view)
+            changed, removed = self._difference(watch, current, repeat if type_url == EDS else set())
+            if type_url == CDS:
+                repeat = assignments_to_repeat(self.watches, changed)
+                if removed:
+                    late, removed = [self._respond(watch, (), removed)], []
+            if changed or removed:
+                out.append(self._respond(watch, changed, removed))
+        return out + late
+
+    # -- requests
+
+    def _first(self, request: DeltaRequest) -> list[DeltaResponse]:
+        watch = self.watches[request.type_url] = Watch(request.type_url)
+        names = [name for name in request.subscribe if name != _WILDCARD]
+        watch.wildcard = len(names) < len(request.subscribe) or (not names and self._means_everything(request.type_url))
+        watch.told = dict(request.initial_versions)
+        watch.returning = bool(watch.told) or any(other.returning for other in self.watches.values())
+        watch.subscribe(names)
+        if not watch.wildcard and not watch.names:
+            return []
+        changed, removed = self._difference(watch, watch.current(self.view), set())
+        return [self._respond(watch, changed, removed)]
+
+    def _means_everything(self, type_url: str) -> bool:
+        """Istio's grpc generator knows no wildcard clusters."""
+        return type_url in WHOLE and not (type_url == CDS and self.view.proxy.grpc)
+
+    def _unsubscribe(self, watch: Watch, names: Sequence[str]) -> None:
+        if _WILDCARD in names:
+            watch.wildcard = False
+            watch.forget([name for name in watch.told if name not in watch.names])
+        if not watch.wildcard:
+            watch.forget(names)
+        for name in names:
+            watch.names.pop(name, None)
+
+    def _subscribe(self, watch: Watch, names: Sequence[str]) -> list[DeltaResponse]:
+        if not names:
+            return []
+        watch.wildcard = watch.wildcard or _WILDCARD in names
+        asked = [name for name in names if name != _WILDCARD]
+        watch.subscribe(asked)
+        changed, removed = self._difference(watch, watch.current(self.view), set(asked))
+        if not changed and not removed and asked:
+            return []  # held back until the view is settled
+        return [self._respond(watch, changed, removed)]
+
+    def _difference(
+        self, watch: Watch, current: Mapping[str, Encoded], repeat: set[str]
+    ) -> tuple[list[Encoded], list[str]]:
+        """What to send: what differs and what is to be repeated; and the names of what is not there (any more)."""
+        told = watch.told
+        changed = [one for name, one in current.items() if told.get(name) != one.version or name in repeat]
+        if watch.returning and not self.view.settled:
+            return changed, []
+        missing = [name for name in watch.names if name not in current and (told.get(name) != "" or name in repeat)]
+        gone = [name for name in watch.gone(current) if name not in watch.names]
+        return changed, missing + gone
+
+    def _respond(self, watch: Watch, resources: Iterable[Encoded], removed: Iterable[str] = ()) -> DeltaResponse:
+        found, names = tuple(resources), tuple(removed)
+        watch.tell(found)
+        for name in names:
+            if name in watch.names:
+                watch.told[name] = ""
+            else:
+                watch.told.pop(name, None)
+        watch.answered = True
+        self._nonces += 1
+        watch.last.nonce = watch.last.version = str(self._nonces)
+        return DeltaResponse(watch.type_url, watch.last.nonce, found, names)

@@ -1,0 +1,101 @@
+"""A cluster's name -> Envoy's ClusterLoadAssignment: the endpoints that carry the subset's labels, grouped by locality.
+
+Priorities are computed for the client that asks: same zone first, then same region, then the rest, but only where
+outlier detection is on, since without it a client would never leave the first (as in Istio).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.endpoint import v3 as envoy
+
+from .naming import ClusterName, Proxy
+from .policies import policy_for
+from .service_entry import is_address
+from .values import struct
+from .world import Endpoint, World
+
+__all__ = ["endpoints_of", "has_priorities", "load_assignment", "locality_of"]
+
+Locality = tuple[str, str, str]
+
+
+def locality_of(text: str) -> Locality:
+    """``region/zone/subzone`` taken apart; what is missing is empty."""
+    region, zone, sub_zone, *_ = [*text.split("/", 2), "", "", ""]
+    return region, zone, sub_zone
+
+
+def endpoints_of(world: World, name: ClusterName, *, resolved: bool = True) -> tuple[Endpoint, ...]:
+    """The endpoints of a cluster; with ``resolved`` only those with an address that needs no DNS."""
+    service = world.services.get(name.host)
+    if service is None:
+        return ()
+    found = service.endpoints.get(name.port, ())
+    if name.subset:
+        subset = world.subset(name.host, name.subset)
+        if subset is None:
+            return ()
+        found = tuple(one for one in found if subset.labels.items() <= one.labels.items())
+    return tuple(one for one in found if is_address(one.address)) if resolved else found
+
+
+def has_priorities(world: World, name: ClusterName) -> bool:
+    """Whether the answer depends on where the client is."""
+    return policy_for(world, name).outlier_detection is not None
+
+
+def load_assignment(
+    world: World, name: ClusterName, proxy: Proxy, *, resolved: bool = True
+) -> envoy.ClusterLoadAssignment:
+    """The assignment of a cluster; without endpoints where there are none, or no such cluster."""
+    groups: defaultdict[Locality, list[Endpoint]] = defaultdict(list)
+    for endpoint in endpoints_of(world, name, resolved=resolved):
+        groups[locality_of(endpoint.locality)].append(endpoint)
+    ranks = _priorities(groups, proxy.locality) if has_priorities(world, name) else dict.fromkeys(groups, 0)
+    localities = [_locality(key, groups[key], ranks[key]) for key in sorted(groups, key=lambda key: ranks[key])]
+    return envoy.ClusterLoadAssignment(cluster_name=str(name), endpoints=localities)
+
+
+def _priorities(localities: Iterable[Locality], own: Locality) -> dict[Locality, int]:
+    """0, 1, ... without a gap, by how much of the locality is the client's own."""
+    distance = {locality: _distance(locality, own) for locality in localities}
+    ranks = {value: rank for rank, value in enumerate(sorted(set(distance.values())))}
+    return {locality: ranks[value] for locality, value in distance.items()}
+
+
+def _distance(locality: Locality, own: Locality) -> int:
+    if locality[0] != own[0]:
+        return 3
+    if locality[1] != own[1]:
+        return 2
+    return 0 if locality[2] == own[2] else 1
+
+
+def _locality(key: Locality, endpoints: list[Endpoint], priority: int) -> envoy.LocalityLbEndpoints:
+    return envoy.LocalityLbEndpoints(
+        locality=core.Locality(region=key[0], zone=key[1], sub_zone=key[2]),
+        lb_endpoints=[_lb_endpoint(endpoint) for endpoint in endpoints],
+        load_balancing_weight=sum(max(1, endpoint.weight) for endpoint in endpoints),
+        priority=priority,
+    )
+
+
+def _lb_endpoint(endpoint: Endpoint) -> envoy.LbEndpoint:
+    metadata = (
+        core.Metadata(filter_metadata={"istio": struct(workload=endpoint.workload)}) if endpoint.workload else None
+    )
+    return envoy.LbEndpoint(
+        endpoint=envoy.Endpoint(address=_address(endpoint)),
+        metadata=metadata,
+        load_balancing_weight=max(1, endpoint.weight),
+    )
+
+
+def _address(endpoint: Endpoint) -> core.Address:
+    if endpoint.address.startswith("unix://"):
+        return core.Address(pipe=core.Pipe(path=endpoint.address.removeprefix("unix://")))
+    return core.Address(socket_address=core.SocketAddress(address=endpoint.address, port_value=endpoint.port))

@@ -1,0 +1,39 @@
+"""What is wrong with a configuration file, so that a person can act on it: where, what was expected, what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Problem", "Severity", "errors_in"]
+
+
+class Severity(Enum):
+    """What a problem does to its resource."""
+
+    ERROR = "error"
+    """The resource is not taken; its last good version stays in force."""
+    UNSUPPORTED = "unsupported"
+    """The resource is served without the part that is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding about one place of one file. ``line`` counts from 1; 0 means the file as a whole."""
+
+    file: str
+    line: int
+    path: str
+    text: str
+    resource: str = ""
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (where, self.resource, self.path, self.text) if part)
+
+
+def errors_in(problems: Iterable[Problem]) -> list[Problem]:
+    """Those that keep a resource, or a file, out of force."""
+    return [problem for problem in problems if problem.severity is Severity.ERROR]

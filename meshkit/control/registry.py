@@ -1,0 +1,101 @@
+"""The live registrations: who serves what right now, with a hold after a stream breaks off.
+
+A registration counts from the start of its stream. When the stream ends it is held for a while, so that a process that
+only reconnects loses nothing; the next stream of the same node ends the hold, whether it registers again (replaced) or
+not (withdrawn). Two live streams with one node id are two processes, and both count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from .model import Port
+from .registration import Registration
+from .world import Endpoint, Provider, Service
+
+__all__ = ["Registry"]
+
+
+@dataclass(slots=True)
+class _Held:
+    registration: Registration
+    until: float = inf
+
+
+@dataclass(slots=True)
+class Registry:
+    """Registrations by connection. ``hold`` is in seconds; times come in as arguments."""
+
+    hold: float = 2.0
+    _entries: dict[str, _Held] = field(default_factory=dict[str, _Held])
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def connect(self, connection: str, registration: Registration) -> bool:
+        """A stream began. True if that changed what is registered."""
+        node = registration.node
+        ended = [key for key, one in self._entries.items() if one.until < inf and one.registration.node == node]
+        for key in ended:
+            del self._entries[key]
+        if registration:
+            self._entries[connection] = _Held(registration)
+        return bool(ended) or bool(registration)
+
+    def disconnect(self, connection: str, now: float) -> bool:
+        """A stream ended. True if that changed what is registered at once: if another stream of the node is open
+        already, the new one says all there is to say."""
+        entry = self._entries.get(connection)
+        if entry is None:
+            return False
+        node = entry.registration.node
+        if self.hold > 0 and not any(
+            key != connection and one.until == inf and one.registration.node == node
+            for key, one in self._entries.items()
+        ):
+            entry.until = now + self.hold
+            return False
+        del self._entries[connection]
+        return True
+
+    def expire(self, now: float) -> list[Registration]:
+        """Drop what was held long enough, and return it."""
+        over = [key for key, one in self._entries.items() if one.until <= now]
+        return [self._entries.pop(key).registration for key in over]
+
+    @property
+    def next_deadline(self) -> float:
+        """When `expire` has something to do; infinity if never."""
+        return min((one.until for one in self._entries.values()), default=inf)
+
+    def services(self) -> Iterator[Service]:
+        """The services that registered processes make up. An address that a live process has is not another's, held
+        or not: a port is free again as soon as its process is gone."""
+        live = {(one.address, one.port) for held in self._live() for one in held.endpoints.values()}
+        found: defaultdict[str, defaultdict[int, list[Endpoint]]] = defaultdict(lambda: defaultdict(list))
+        namespaces: dict[str, str] = {}
+        for entry in self._entries.values():
+            for (host, port), endpoint in entry.registration.endpoints.items():
+                if entry.until == inf or (endpoint.address, endpoint.port) not in live:
+                    found[host][port].append(endpoint)
+                    namespaces.setdefault(host, entry.registration.namespace)
+        for host, ports in found.items():
+            endpoints = {port: tuple(listed) for port, listed in ports.items()}
+            yield Service(host, namespaces[host], {port: Port(port, "grpc", "GRPC") for port in ports}, endpoints)
+
+    def providers(self) -> Mapping[str, tuple[Provider, ...]]:
+        """By interface the services that provide it, each with the number of its processes."""
+        counts: defaultdict[str, Counter[tuple[str, int]]] = defaultdict(Counter)
+        for entry in self._entries.values():
+            for interface, target in entry.registration.interfaces.items():
+                counts[interface][target] += 1
+        return {
+            interface: tuple(Provider(host, port, count) for (host, port), count in sorted(targets.items()))
+            for interface, targets in counts.items()
+        }
+
+    def _live(self) -> Iterator[Registration]:
+        return (one.registration for one in self._entries.values() if one.until == inf)

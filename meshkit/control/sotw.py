@@ -1,0 +1,183 @@
+"""State-of-the-world ADS, the server's side, as a machine: a request or a new view in, responses out.
+
+Rules (xDS protocol, "Basic Protocol Overview"; what istiod does where clients rely on it):
+- the first request of a type, or one without a nonce, is answered with all it asks for;
+- a request with an old nonce is ignored, with whatever names are in it; every request carries all names;
+- names added are answered, names removed are not; an empty list means "nothing" for RDS and EDS, "everything" for LDS,
+  and for CDS by the default generator, which ignores names;
+- a NACK is recorded and not answered; the next change is pushed as usual;
+- a push holds everything for CDS and LDS, and only what changed for RDS and EDS;
+- pushes go in the order of `naming.PUSH_ORDER`; clusters that go are taken away last, when no route names them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .catalog import View
+from .encoding import Encoded
+from .naming import CDS, EDS, LDS, PUSH_ORDER
+from .watch import WHOLE, Watch, assignments_to_repeat
+
+__all__ = ["SotwMachine", "SotwRequest", "SotwResponse"]
+
+
+@dataclass(frozen=True, slots=True)
+class SotwRequest:
+    """A DiscoveryRequest. ``node`` is the bytes of a core.v3.Node; ``error`` is the text of error_detail."""
+
+    type_url: str
+    names: tuple[str, ...] = ()
+    version: str = ""
+    nonce: str = ""
+    error: str = ""
+    node: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SotwResponse:
+    """A DiscoveryResponse."""
+
+    type_url: str
+    version: str
+    nonce: str
+    resources: tuple[Encoded, ...]
+
+    @property
+    def anys(self) -> tuple[bytes, ...]:
+        """The resources as they are written to the wire."""
+        return tuple(resource.any for resource in self.resources)
+
+
+class SotwMachine:
+    """One stream. ``view`` is what the client is shown; `push` replaces it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.watches: dict[str, Watch] = {}
+        self._nonces = 0
+        self._kept: dict[str, Encoded] = {}  # clusters as last sent, to keep one a little longer
+
+    def __repr__(self) -> str:
+        return f"SotwMachine({', '.join(f'{len(w.names)} names' if w.names else '*' for w in self.watches.values())})"
+
+    def receive(self, request: SotwRequest) -> list[SotwResponse]:
+        """Take a request in and return the answers, often none."""
+        if request.type_url not in PUSH_ORDER:
+            return []
+        watch = self.watches.get(request.type_url)
+        if watch is None or not request.nonce:
+            return self._first(request)
+        if not watch.last.answer(request.nonce, request.error) or request.error:
+            return []
+        return self._renamed(watch, request.names)
+
+    def push(self, view: View) -> list[SotwResponse]:
+        """Show the client a new view: what it watches and does not have yet."""
+        self.view = view
+        out: list[SotwResponse] = []
+        late: list[SotwResponse] = []
+        repeat: set[str] = set()
+        for type_url in PUSH_ORDER:
+            watch = self.watches.get(type_url)
+            if watch is None:
+                continue
+            if type_url in WHOLE:
+                changed = self._push_whole(watch, out, late)
+                repeat |= assignments_to_repeat(self.watches, changed) if type_url == CDS else set()
+            else:
+                self._push_parts(watch, repeat if type_url == EDS else set(), out)
+        return out + late
+
+    # -- requests
+
+    def _first(self, request: SotwRequest) -> list[SotwResponse]:
+        watch = self.watches[request.type_url] = Watch(request.type_url)
+        watch.wildcard = self._means_everything(request.type_url, request.names)
+        watch.subscribe(() if watch.wildcard else request.names)
+        watch.returning = bool(request.version) or any(other.returning for other in self.watches.values())
+        if not watch.names and request.type_url not in WHOLE:
+            return []
+        if request.type_url == CDS and EDS in self.watches:
+            self.watches[EDS].repeat = True
+        return self._answer(watch, watch.current(self.view))
+
+    def _means_everything(self, type_url: str, names: tuple[str, ...]) -> bool:
+        if type_url not in WHOLE:
+            return False
+        if not self.view.proxy.grpc or "*" in names:
+            return True
+        return type_url == LDS and not names
+
+    def _renamed(self, watch: Watch, names: tuple[str, ...]) -> list[SotwResponse]:
+        """Answer what the list of names has more than before."""
+        if watch.wildcard:
+            return []
+        added = [name for name in names if name not in watch.names]
+        watch.forget([name for name in watch.names if name not in names])
+        watch.subscribe(added)
+        repeat, watch.repeat = watch.repeat, False
+        if not added and not repeat:
+            return []
+        current = watch.current(self.view)
+        if watch.type_url in WHOLE or repeat:
+            return self._answer(watch, current)
+        return self._answer(watch, self._named(watch, added))
+
+    def _named(self, watch: Watch, names: list[str]) -> dict[str, Encoded]:
+        current = watch.current(self.view)
+        return {name: current[name] for name in names if name in current}
+
+    def _answer(self, watch: Watch, resources: dict[str, Encoded]) -> list[SotwResponse]:
+        if watch.returning and not self.view.settled and (watch.type_url in WHOLE or not resources):
+            return []  # what is missing here would be deleted there; `push` answers once the view is settled
+        return [self._respond(watch, resources.values(), forget=watch.type_url in WHOLE)]
+
+    # -- pushes
+
+    def _push_whole(self, watch: Watch, out: list[SotwResponse], late: list[SotwResponse]) -> list[Encoded]:
+        current = watch.current(self.view)
+        changed, gone = watch.changed(current), watch.gone(current)
+        if watch.answered and not changed and not gone:
+            return []
+        if watch.returning and not self.view.settled and not watch.answered:
+            return []
+        if gone and watch.type_url == CDS and self._routes_watched():
+            kept = [self._kept[name] for name in gone if name in self._kept]
+            if changed:
+                out.append(self._respond(watch, [*current.values(), *kept], forget=True))
+            late.append(self._respond(watch, current.values(), forget=True))
+        else:
+            out.append(self._respond(watch, current.values(), forget=True))
+        return changed
+
+    def _push_parts(self, watch: Watch, repeat: set[str], out: list[SotwResponse]) -> None:
+        current = watch.current(self.view)
+        changed = [one for name, one in current.items() if name in repeat or watch.told.get(name) != one.version]
+        if changed:
+            out.append(self._respond(watch, changed))
+
+    def _routes_watched(self) -> bool:
+        return any(watch.names for url, watch in self.watches.items() if url not in (CDS, EDS, LDS))
+
+    def _respond(self, watch: Watch, resources: Iterable[Encoded], *, forget: bool = False) -> SotwResponse:
+        found = tuple(resources)
+        if forget:
+            watch.told.clear()
+        watch.tell(found)
+        watch.answered = True
+        if watch.type_url == CDS:
+            self._kept = {resource.name: resource for resource in found}
+        self._nonces += 1
+        watch.last.nonce, watch.last.version = str(self._nonces), _version(found)
+        return SotwResponse(watch.type_url, watch.last.version, watch.last.nonce, found)
+
+
+def _version(resources: tuple[Encoded, ...]) -> str:
+    """One version for a response: equal contents have equal versions, also after a restart."""
+    digest = hashlib.blake2b(digest_size=8)
+    for resource in resources:
+        digest.update(f"{resource.name}\0{resource.version}\0".encode())
+    return digest.hexdigest()
