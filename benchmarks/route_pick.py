@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from timeit import Timer
 from typing import Any
 
@@ -24,6 +24,8 @@ from meshkit.xds.resources import (
     VirtualHost,
     WeightedCluster,
 )
+
+from .report import at_most
 
 __all__ = ["rows"]
 
@@ -64,7 +66,7 @@ def _pair(policy: str, weighted: bool, calls: int) -> list[dict[str, Any]]:
 
 
 def _row(name: str, value: float, unit: str, goal: float) -> dict[str, Any]:
-    return {"name": name, "value": round(value, 3), "unit": unit, "goal": goal, "ok": value <= goal}
+    return asdict(at_most(name, round(value, 3), unit, goal))
 
 
 def _cost(call: Callable[[], object], calls: int) -> float:
