@@ -1,8 +1,8 @@
 """A virtual host compiled for lookup: the first route that fits wins (gRFC A28, "Route matching").
 
 What depends only on the path is worked out once per path and remembered; a call then looks at the few routes of its
-own path, however many there are for others. Conditions that can be answered now (pseudo-headers, fractions of 0 and
-100 %, query parameters, which gRPC paths never have) are answered now.
+own path, however many there are for others. Conditions that can be answered now (pseudo-headers, fractions of 100 %,
+query parameters, which gRPC paths never have) are answered now.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class RouteTable:
         if route.query or _leads_nowhere(route):
             return None
         compiled = _CompiledRoute(Decision(route, self.virtual_host.retry, self._random))
-        possible = all(self._add_header(compiled, match) for match in route.headers)
-        if not possible or not self._add_fraction(compiled, route):
+        if not all(self._add_header(compiled, match) for match in route.headers):
             return None
+        self._add_fraction(compiled, route)
         return compiled
 
     def _add_header(self, route: _CompiledRoute, match: HeaderMatch) -> bool:
@@ -103,13 +103,12 @@ class RouteTable:
             route.conditions.append(on_metadata(name, test))
         return True
 
-    def _add_fraction(self, route: _CompiledRoute, source: Route) -> bool:
+    def _add_fraction(self, route: _CompiledRoute, source: Route) -> None:
         """The condition of a runtime fraction, after all others, so that it is drawn only where it decides."""
         if source.fraction is None or source.fraction.numerator >= _MILLION:
-            return True
+            return
         random, share = self._random, source.fraction.numerator / _MILLION
         route.conditions.append(lambda headers: random() < share)
-        return share > 0
 
 
 class _CompiledRoute:
