@@ -1,6 +1,6 @@
 """What a serving process says of itself in its node's metadata -> endpoints and the interfaces that it provides.
 
-``MESHKIT.endpoints`` lists ``{host, port, address}``: the service's host and port, and where the process really listens.
+``MESHKIT.endpoints`` lists ``{host, port, address}``: the service's host and port, and where the process listens.
 ``LABELS.DUBBO_GO`` is a JSON text ``{"providers:<Interface>:<version>:<group>": "<host>:<port>"}``, as dubbo-go writes
 it. Both may be wrong in any way: what cannot be read is named in ``faults`` and the rest counts.
 """

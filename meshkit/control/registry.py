@@ -46,19 +46,16 @@ class Registry:
         return bool(ended) or bool(registration)
 
     def disconnect(self, connection: str, now: float) -> bool:
-        """A stream ended. True if that changed what is registered at once: if another stream of the node is open
-        already, the new one says all there is to say."""
+        """A stream ended. True if it had registered something, which is held from now on, or gone at once: if another
+        stream of the node is open already, that one says all there is to say."""
         entry = self._entries.get(connection)
         if entry is None:
             return False
-        node = entry.registration.node
-        if self.hold > 0 and not any(
-            key != connection and one.until == inf and one.registration.node == node
-            for key, one in self._entries.items()
-        ):
+        others = (one for key, one in self._entries.items() if key != connection and one.until == inf)
+        if self.hold <= 0 or any(one.registration.node == entry.registration.node for one in others):
+            del self._entries[connection]
+        else:
             entry.until = now + self.hold
-            return False
-        del self._entries[connection]
         return True
 
     def expire(self, now: float) -> list[Registration]:

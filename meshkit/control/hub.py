@@ -1,0 +1,96 @@
+"""The open streams and what they are shown; and the registrations that come with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+
+from meshkit.observe.log import event_logger
+
+from .catalog import Catalog, View
+from .delta import DeltaMachine
+from .naming import Proxy
+from .node import read_node
+from .registration import Registration, read_registration
+from .registry import Registry
+from .session import Session
+from .sotw import SotwMachine
+from .tally import Tally
+
+__all__ = ["Hub"]
+
+_LOG = event_logger("meshkit.control")
+
+
+class Hub:
+    """Keeps the sessions. ``changed`` is called when the registrations changed; ``clock`` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        catalog: Catalog,
+        tally: Tally,
+        changed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.registry = registry
+        self.catalog = catalog
+        self.settled = True
+        self._tally = tally
+        self._changed = changed
+        self._clock = clock
+        self._numbers = count(1)
+
+    def __repr__(self) -> str:
+        return f"Hub(sessions={len(self.sessions)}, registrations={len(self.registry)})"
+
+    def open(self, machine: type[SotwMachine] | type[DeltaMachine], node_bytes: bytes | None, peer: str) -> Session:
+        """A stream began. Raises InvalidArgument if its first request has no node that can be read."""
+        node = read_node(node_bytes)
+        self._tally.streams += 1
+        connection = f"{node.name}-{next(self._numbers)}"
+        session = Session(connection, node, peer, machine(self._view(node.proxy)), datetime.now(UTC), self._tally)
+        self.sessions[connection] = session
+        registration = read_registration(node.id, node.metadata, "/".join(node.locality).rstrip("/"))
+        self._note(session, registration)
+        if self.registry.connect(connection, registration):
+            self._changed()
+        return session
+
+    def close(self, session: Session) -> None:
+        """A stream ended. What it registered is held for a while."""
+        del self.sessions[session.connection]
+        _LOG.info("stream closed", client=session.connection)
+        if self.registry.disconnect(session.connection, self._clock()):
+            self._changed()
+
+    def publish(self, catalog: Catalog) -> None:
+        """Show every client a new catalog."""
+        self.catalog = catalog
+        self._show_all()
+
+    def settle(self, settled: bool) -> None:
+        """Say whether clients that come back may be told that something is gone."""
+        self.settled = settled
+        self._show_all()
+
+    def _show_all(self) -> None:
+        for session in self.sessions.values():
+            session.show(self._view(session.machine.view.proxy))
+
+    def _view(self, proxy: Proxy) -> View:
+        return View(self.catalog, proxy, self.settled)
+
+    def _note(self, session: Session, registration: Registration) -> None:
+        name, node = session.connection, session.node
+        _LOG.info("stream opened", client=name, peer=session.peer, variant=session.variant, agent=node.agent)
+        for fault in registration.faults:
+            _LOG.warning("a registration cannot be read", client=name, fault=fault)
+        for (host, port), endpoint in registration.endpoints.items():
+            _LOG.info(
+                "endpoint registered", host=host, port=port, address=endpoint.address, endpoint_port=endpoint.port
+            )
+        for interface, (host, port) in registration.interfaces.items():
+            _LOG.info("interface registered", interface=interface, host=host, port=port)
