@@ -25,9 +25,9 @@ __all__ = ["Channel", "connection_for", "try_again"]
 class Channel(GrpclibCompat):
     """Connections to ``address`` ("host:port", "[v6]:port", "unix:/path"), made when the first call needs one.
 
-    ``options`` and ``tls`` are those of `meshkit.net`; ``size`` connections share the calls; ``interceptors`` apply to all
-    clients of the channel, outside of their own. A call that the server surely never saw is made again once, one that was
-    never sent as often as it takes (gRFC A6). Accepted where a stub of grpclib or betterproto2 wants a
+    ``options`` and ``tls`` are those of `meshkit.net`; ``size`` connections share the calls; ``interceptors`` apply to
+    all clients of the channel, outside of their own. A call that the server surely never saw is made again once, one
+    that was never sent as often as it takes (gRFC A6). Accepted where a stub of grpclib or betterproto2 wants a
     ``grpclib.client.Channel``.
     """
 

@@ -54,7 +54,17 @@ class Context:
     for a caller that accepts it.
     """
 
-    __slots__ = ("_headers_sent", "_initial", "_metadata", "_stream", "_trace", "_trailing", "cancelled", "compression", "method")
+    __slots__ = (
+        "_headers_sent",
+        "_initial",
+        "_metadata",
+        "_stream",
+        "_trace",
+        "_trailing",
+        "cancelled",
+        "compression",
+        "method",
+    )
 
     def __init__(self, method: Method[Any, Any], stream: Any) -> None:
         self.method = method
@@ -79,6 +89,10 @@ class Context:
             except ValueError as error:
                 raise Internal(str(error)) from None
         return self._metadata
+
+    def header(self, name: bytes) -> str | None:
+        """The first header field ``name`` of the request, such as b"user-agent"; None without one."""
+        return next((value.decode("latin-1") for key, value in self._stream.fields if key == name), None)
 
     def replace_metadata(self, metadata: Metadata) -> None:
         """Let the handler see ``metadata`` as the request's; for interceptors."""

@@ -39,7 +39,9 @@ def error_details(error: GRPCError, kind: type[M]) -> list[M]:
         return [detail for detail in details if isinstance(detail, kind)]
     url, codec = type_url(kind), codec_for(kind)
     packed: tuple[AnyMessage, ...] = _STATUS.decode(details).details
-    return [codec.decode(detail.value) for detail in packed if detail.type_url.rpartition("/")[2] == url.rpartition("/")[2]]
+    return [
+        codec.decode(detail.value) for detail in packed if detail.type_url.rpartition("/")[2] == url.rpartition("/")[2]
+    ]
 
 
 def _pack(detail: Any) -> AnyMessage:
@@ -57,5 +59,7 @@ def type_url(kind: type[Any]) -> str:
 
     url = default_message_pool.type_to_url.get(kind)
     if url is None:
-        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a message class: error details must be messages or bytes")
+        raise TypeError(
+            f"{kind.__module__}.{kind.__qualname__} is not a message class: error details must be messages or bytes"
+        )
     return url

@@ -81,7 +81,9 @@ class Exchange(Invocation, Generic[Req, Rep]):
         self._decide: Callable[[Outcome], float | None] = final
 
     def __repr__(self) -> str:
-        state = "idle" if self._opening is None else "open" if self._outcome is None else f"status {self._outcome.status}"
+        state = (
+            "idle" if self._opening is None else "open" if self._outcome is None else f"status {self._outcome.status}"
+        )
         return f"Exchange({self.method.path!r}, {state}, attempts={self.attempts}, peer={self.peer!r})"
 
     # The life of a call.
@@ -209,6 +211,11 @@ class Exchange(Invocation, Generic[Req, Rep]):
     def over(self) -> bool:
         """Whether the call has ended, one way or the other."""
         return self._outcome is not None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the server sent headers of its own, apart from a status."""
+        return self._headers is not None
 
     async def send(self, message: Req) -> None:
         """Send a request, waiting while much is queued. Raises the call's error if it ended badly."""

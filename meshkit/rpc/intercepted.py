@@ -85,6 +85,11 @@ class Intercepted(Generic[Req, Rep]):
         """How many attempts have been started."""
         return sum(exchange.attempts for exchange in self._exchanges)
 
+    @property
+    def answered(self) -> bool:
+        """Whether the server sent headers of its own, apart from a status."""
+        return bool(self._exchanges) and self._exchanges[-1].answered
+
     # The chain and what it runs around.
 
     async def open(self) -> None:

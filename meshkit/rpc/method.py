@@ -99,5 +99,9 @@ def resolve_codecs(method: Method[Any, Any]) -> None:
 
 
 def _wrong_type(path: str, verb: str, wanted: type, got: object) -> str:
-    given = got.__name__ + " (the class itself)" if isinstance(got, type) else f"{type(got).__module__}.{type(got).__qualname__}"
+    given = (
+        got.__name__ + " (the class itself)"
+        if isinstance(got, type)
+        else f"{type(got).__module__}.{type(got).__qualname__}"
+    )
     return f"{path} {verb} {wanted.__module__}.{wanted.__qualname__}, not {given}"

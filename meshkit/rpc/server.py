@@ -12,7 +12,7 @@ from typing import Any, Self
 from ..net import Server as Listener
 from ..net import ServerOptions, ServerStream, TlsSettings
 from ..status import Status
-from .compat.handlers import foreign_routes
+from .compat.handlers import foreign_files, foreign_routes
 from .context import Context
 from .health import Health
 from .interceptor import Call, Interceptor, chain
@@ -31,8 +31,8 @@ class Server:
     """Serves ``servicers``: objects of generated bases, or of grpclib's (anything with grpclib's ``__mapping__``).
 
     ``interceptors`` are around every call, the first one outermost.  ``options`` and ``tls`` are those of
-    `meshkit.net`.  ``health`` and ``reflection`` add these services (a `Health` of your own may be given); where a servicer
-    brings one of them itself, that one counts.  ``observer`` is told of each call once it is over, for metrics.
+    `meshkit.net`.  ``health`` and ``reflection`` add these services (a `Health` of your own may be given); where a
+    servicer brings one of them itself, that one counts.  ``observer`` is told of each call once it is over, for metrics.
     Raises ValueError when two servicers serve one path, TypeError for a servicer that lacks a handler.
     """
 
@@ -69,7 +69,9 @@ class Server:
         routes = own_routes(servicer) if isinstance(servicer, Servicer) else foreign_routes(servicer)
         for method, handler in routes:
             if method.path in self._routes:
-                raise ValueError(f"{type(servicer).__name__} serves {method.path}, which another servicer serves already")
+                raise ValueError(
+                    f"{type(servicer).__name__} serves {method.path}, which another servicer serves already"
+                )
             if self._interceptors:
                 handler = intercepted(method, handler, self._interceptors)
             self._routes[method.path] = Route(method, handler, self._calls, self._observer)
@@ -84,10 +86,10 @@ class Server:
         return service
 
     def _add_reflection(self, servicers: Sequence[Any]) -> None:
-        own = [servicer for servicer in servicers if isinstance(servicer, Servicer)]
-        if self.health is not None and self.health not in own:
-            own.append(self.health)
-        for service in reflection_services(own, (*self.services, *([Health.__service_name__] if self.health else ()))):
+        served = [*servicers, *([self.health] if self.health is not None else [])]
+        names = tuple(dict.fromkeys(route.method.service for route in self._routes.values()))
+        files = [file for servicer in served for file in files_of(servicer)]
+        for service in reflection_services(files, names):
             if service.__service_name__ not in self.services:
                 self._add(service)
 
@@ -104,7 +106,7 @@ class Server:
         return await self._listener.listen(host, port, path=path)
 
     async def close(self, grace: float = 0.0) -> None:
-        """Stop: health says not serving, no new calls, running ones have ``grace`` seconds to end, then are cancelled."""
+        """Stop: health says not serving, no new calls, running ones have ``grace`` seconds and then are cancelled."""
         if self.health is not None:
             self.health.shutdown()
         await self._listener.close(grace)
@@ -136,6 +138,13 @@ class Server:
             near = get_close_matches(path, self._routes, n=1)
             return f"unknown method {path}" + (f"; did you mean {near[0]}?" if near else "")
         return f"unknown service {service or path!r}; served here: {', '.join(self.services) or 'nothing'}"
+
+
+def files_of(servicer: Any) -> tuple[bytes, ...]:
+    """The descriptor files that a servicer brings: embedded by our generator, or reachable from protobuf's classes."""
+    if not isinstance(servicer, Servicer):
+        return foreign_files(servicer)
+    return (servicer.__file_descriptor__, *servicer.__dependencies__()) if servicer.__file_descriptor__ else ()
 
 
 def own_routes(servicer: Servicer) -> list[tuple[Method[Any, Any], Any]]:

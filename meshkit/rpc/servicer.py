@@ -21,8 +21,8 @@ class Servicer:
     """A service as its implementation sees it; generated bases fill in the class attributes.
 
     ``__service_name__`` is the full name; ``__methods__`` its rpcs, each served by the attribute ``method.name``;
-    ``__file_descriptor__`` the serialized ``FileDescriptorProto`` of its file, and ``__dependencies__()`` those of all files
-    that this one imports, directly or not, for reflection.
+    ``__file_descriptor__`` the serialized ``FileDescriptorProto`` of its file, and ``__dependencies__()`` those of all
+    files that this one imports, directly or not, for reflection.
     """
 
     __service_name__: ClassVar[str] = ""

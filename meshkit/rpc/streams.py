@@ -1,7 +1,7 @@
 """What users hold of a streaming call: async iterators that are context managers too.
 
-A call starts when it is first used (``async with``, ``async for``, `recv`, `send`). Leaving ``async with`` cancels what is
-not over, and so does letting go of the object.
+A call starts when it is first used (``async with``, ``async for``, `recv`, `send`). Leaving ``async with`` cancels what
+is not over, and so does letting go of the object.
 """
 
 from __future__ import annotations
@@ -131,7 +131,10 @@ class _Replies(_Stream[Req, Rep]):
 
 
 class ServerStream(_Replies[Any, Rep]):
-    """A call with one request and many replies: ``async for reply in call``. TypeError for a request of a wrong class."""
+    """A call with one request and many replies: ``async for reply in call``.
+
+    Raises TypeError when made with a request of the wrong class.
+    """
 
     __slots__ = ()
 
@@ -165,18 +168,22 @@ class _Requests(_Stream[Req, Rep]):
         interceptors: Sequence[Interceptor] = (),
     ) -> None:
         if requests is not None and not isinstance(requests, AsyncIterable | Iterable):
-            raise TypeError(f"{method.path} takes an iterable or async iterable of requests, not {type(requests).__name__}")
+            raise TypeError(
+                f"{method.path} takes an iterable or async iterable of requests, not {type(requests).__name__}"
+            )
         self._given = requests
         super().__init__(caller, method, timeout, metadata, options, interceptors)
 
     async def send(self, message: Req) -> None:
         """Send a request, waiting while much is queued.
 
-        TypeError for a message of a wrong class, RuntimeError after `end` or when the requests were given as an iterable;
-        the call's error when it has ended badly. Once the server has ended it with OK, requests go nowhere.
+        TypeError for a message of a wrong class, RuntimeError after `end` or when the requests were given as an
+        iterable; the call's error when it has ended badly. Once the server has ended it with OK, requests go nowhere.
         """
         if self._given is not None:
-            raise RuntimeError(f"the requests of {self.method.path} were given as an iterable; send() cannot add to them")
+            raise RuntimeError(
+                f"the requests of {self.method.path} were given as an iterable; send() cannot add to them"
+            )
         if self._loop is None:
             await self._start()
         await self._source.send(message)
@@ -218,8 +225,8 @@ class ClientStream(_Requests[Req, Rep]):
 class BidiStream(_Requests[Req, Rep], _Replies[Req, Rep]):
     """A call with many requests and many replies, in both directions at once.
 
-    ``async with client.chat() as call: await call.send(m); reply = await call.recv()``, or with an iterable of requests:
-    ``async for reply in client.chat(requests)``.
+    ``async with client.chat() as call: await call.send(m); reply = await call.recv()``, or with an iterable of
+    requests: ``async for reply in client.chat(requests)``.
     """
 
     __slots__ = ()

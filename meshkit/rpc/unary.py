@@ -31,7 +31,17 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
     Raises TypeError when made with a request of the wrong class. Awaiting it gives the reply or raises an `RpcError`.
     """
 
-    __slots__ = ("_coroutine", "_future", "_given_up", "_headers", "_message", "_outcome", "_request", "_stream", "peer")
+    __slots__ = (
+        "_coroutine",
+        "_future",
+        "_given_up",
+        "_headers",
+        "_message",
+        "_outcome",
+        "_request",
+        "_stream",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -189,8 +199,8 @@ async def _intercepted(
 def unary_attempt(connection: ClientConnection, call: UnaryCall[Any]) -> Coroutine[Any, Any, Outcome]:
     """One attempt of ``call`` on ``connection``: ``outcome = await unary_attempt(connection, call)``.
 
-    The deadline is armed, and RST_STREAM CANCEL sent if the awaiting task is cancelled. Raises `ConnectionLost` when the
-    connection was closed already, and nothing else; `UnaryCall.reply` makes a reply or an error of the outcome.
+    The deadline is armed, and RST_STREAM CANCEL sent if the awaiting task is cancelled. Raises `ConnectionLost` when
+    the connection was closed already, and nothing else; `UnaryCall.reply` makes a reply or an error of the outcome.
     """
     return call.attempt(connection)
 

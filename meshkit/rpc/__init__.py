@@ -1,0 +1,60 @@
+"""Calls: what generated clients and servicers are made of, a channel, a server, interceptors, health, reflection."""
+
+from ..metadata import Metadata, MetadataLike
+from ..net import ClientOptions, ServerOptions, TlsSettings
+from .caller import Caller
+from .channel import Channel, connection_for, try_again
+from .client import Client
+from .compat import GrpclibCompat
+from .context import Context, current_context
+from .descriptors import DescriptorIndex
+from .details import error_details
+from .exchange import Exchange, stream_attempt
+from .health import Health, HealthCheckRequest, HealthCheckResponse, ServingStatus
+from .interceptor import Call, Interceptor, Proceed
+from .method import Idempotency, Method
+from .options import CallOptions, Timeout
+from .server import Server
+from .server_call import Observer
+from .servicer import Servicer
+from .streams import BidiStream, ClientStream, ServerStream
+from .unary import UnaryCall, unary_attempt
+
+__all__ = [
+    "BidiStream",
+    "Call",
+    "CallOptions",
+    "Caller",
+    "Channel",
+    "Client",
+    "ClientOptions",
+    "ClientStream",
+    "Context",
+    "DescriptorIndex",
+    "Exchange",
+    "GrpclibCompat",
+    "Health",
+    "HealthCheckRequest",
+    "HealthCheckResponse",
+    "Idempotency",
+    "Interceptor",
+    "Metadata",
+    "MetadataLike",
+    "Method",
+    "Observer",
+    "Proceed",
+    "Server",
+    "ServerOptions",
+    "ServerStream",
+    "Servicer",
+    "ServingStatus",
+    "Timeout",
+    "TlsSettings",
+    "UnaryCall",
+    "connection_for",
+    "current_context",
+    "error_details",
+    "stream_attempt",
+    "try_again",
+    "unary_attempt",
+]
