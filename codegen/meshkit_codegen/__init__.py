@@ -1,0 +1,7 @@
+"""The protoc plugin ``protoc-gen-meshkit``, and `generate`, which needs no protoc on the machine."""
+
+from .errors import ProtoError
+from .generate import generate
+from .main import main
+
+__all__ = ["ProtoError", "generate", "main"]

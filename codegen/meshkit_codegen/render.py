@@ -1,0 +1,56 @@
+"""Modules as source text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshkit_templates import environment
+
+from .comments import docstring_text
+from .model import Module
+
+__all__ = ["render"]
+
+_WIDTH = 100
+_ESCAPES = {
+    0x09: "\\t",
+    0x0A: "\\n",
+    0x0D: "\\r",
+    0x22: '\\"',
+    0x5C: "\\\\",
+}
+
+
+def render(module: Module) -> str:
+    """The source of ``module``: the same for the same input, on every machine."""
+    jinja = environment(docstring=_docstring, literal=_literal)
+    return jinja.get_template("services.py.j2").render(module=module)
+
+
+def _docstring(text: str, indent: int) -> str:
+    """``text`` as a docstring expression whose further lines are indented by ``indent`` spaces."""
+    first, *rest = docstring_text(text).split("\n")
+    if not rest:
+        return f'"""{first}"""'
+    margin = " " * indent
+    lines = [f'"""{first}', *(f"{margin}{line}".rstrip() for line in rest), f'{margin}"""']
+    return "\n".join(lines)
+
+
+def _literal(data: bytes, indent: int) -> str:
+    """``data`` as adjacent bytes literals, one a line."""
+    margin = " " * indent
+    return "\n".join(f'{margin}b"{line}"' for line in _escaped_lines(data))
+
+
+def _escaped_lines(data: bytes) -> Iterator[str]:
+    line, width = "", 0
+    for byte in data:
+        piece = _ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}")
+        line += piece
+        width += len(piece)
+        if width >= _WIDTH:
+            yield line
+            line, width = "", 0
+    if line or not data:
+        yield line
