@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ConfigError
+from meshkit.errors import ConfigError
 
 __all__ = ["Address", "parse_address", "peer_text"]
 

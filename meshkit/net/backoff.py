@@ -10,7 +10,7 @@ __all__ = ["Backoff", "BackoffPolicy"]
 
 @dataclass(frozen=True, slots=True)
 class BackoffPolicy:
-    """Delays between the starts of attempts, in seconds: ``initial`` x ``multiplier``^n up to ``maximum``, +-``jitter``."""
+    """Seconds between the starts of attempts: ``initial`` x ``multiplier``^n up to ``maximum``, +-``jitter``."""
 
     initial: float = 1.0
     multiplier: float = 1.6

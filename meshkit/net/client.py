@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..metadata import RawHeaders
-from ..wire import (
+from meshkit.metadata import RawHeaders
+from meshkit.wire import (
     ErrorCode,
     GoAway,
     HalfClosed,
@@ -31,6 +31,7 @@ from ..wire import (
     Trailers,
     Writable,
 )
+
 from .address import Address
 from .client_stream import ClientStream
 from .failures import ConnectionLost
@@ -66,7 +67,7 @@ class ClientStatistics:
 
 
 class ClientConnection(Link):
-    """One TCP, TLS or unix-socket connection; made by `Pool`, which ``on_change`` tells when it is not `ready` any more."""
+    """One TCP, TLS or unix-socket connection; made by `Pool`, which ``on_change`` tells when `ready` ends."""
 
     def __init__(
         self,
@@ -139,10 +140,10 @@ class ClientConnection(Link):
     ) -> ClientStream:
         """Start a call; nothing awaits, and a unary call's headers, message and end are one piece of output.
 
-        ``fields``: encoded custom metadata, ``grpc-timeout`` first where there is one; pseudo-headers, te, content-type,
-        user-agent, grpc-encoding and grpc-accept-encoding are added here.  ``message`` is the first message;
-        ``encoding`` compresses messages (b"gzip", b"deflate").  ``max_receive`` overrides the receive limit in bytes.
-        Where the server's MAX_CONCURRENT_STREAMS is reached the call waits its turn (first come, first served).
+        ``fields``: encoded custom metadata, ``grpc-timeout`` first where there is one; pseudo-headers, te,
+        content-type, user-agent, grpc-encoding and grpc-accept-encoding are added here.  ``message`` is the first
+        message; ``encoding`` compresses messages (b"gzip", b"deflate").  ``max_receive`` overrides the receive
+        limit in bytes.  Where the server's MAX_CONCURRENT_STREAMS is reached the call waits its turn (first come, first served).
         Raises `ConnectionLost` when closed or going away.
         """
         if not self.ready:

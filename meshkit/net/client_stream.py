@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..metadata import RawHeaders
-from ..wire import Connection, ErrorCode, Stream
+from meshkit.metadata import RawHeaders
+from meshkit.wire import Connection, ErrorCode, Stream
+
 from .outcome import Outcome
 from .sinks import ClientSink
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import MeshkitError
+from meshkit.errors import MeshkitError
 
 __all__ = ["ConnectionFailed", "ConnectionLost"]
 

@@ -15,7 +15,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
-from ..wire import Connection, ErrorCode, Limits, Role, Terminated
+from meshkit.wire import Connection, ErrorCode, Limits, Role, Terminated
+
 from .address import peer_text
 from .timers import Timer, Timers
 

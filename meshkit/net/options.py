@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ..wire import Limits
+from meshkit.wire import Limits
+
 from .backoff import BackoffPolicy
 
 __all__ = ["ClientOptions", "ServerOptions"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass
 
-from ..metadata import RawHeaders
-from ..wire import ErrorCode, decode_status_message, http_to_grpc, rst_to_grpc
+from meshkit.metadata import RawHeaders
+from meshkit.wire import ErrorCode, decode_status_message, http_to_grpc, rst_to_grpc
 
 __all__ = ["Outcome", "from_http", "from_loss", "from_reset", "from_trailers", "not_grpc", "without_trailers"]
 
@@ -23,8 +23,8 @@ class Outcome:
     """The end of a call.
 
     ``status`` is a gRPC code and ``message`` its text; ``trailers`` are the fields of the last header block;
-    ``details`` is the decoded ``grpc-status-details-bin``.  ``unprocessed``: the peer's application surely never saw the
-    request, so that it may be sent again whatever it does.  ``trailers_only``: the response was one header block.
+    ``details`` is the decoded ``grpc-status-details-bin``.  ``unprocessed``: the peer's application surely never saw
+    the request, so that it may be sent again whatever it does.  ``trailers_only``: the response was one header block.
     ``headers_received``: initial metadata arrived, so the call is committed (gRFC A6).
     """
 

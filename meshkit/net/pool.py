@@ -11,8 +11,9 @@ import random as _random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..clock import SYSTEM, Clock
-from ..tasks import Scope
+from meshkit.clock import SYSTEM, Clock
+from meshkit.tasks import Scope
+
 from .address import parse_address
 from .backoff import Backoff
 from .client import REST, ClientConnection, ClientStatistics

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..deadline import decode_timeout
-from ..metadata import RawHeaders
-from ..wire import encode_status_message
+from meshkit.deadline import decode_timeout
+from meshkit.metadata import RawHeaders
+from meshkit.wire import encode_status_message
 
 __all__ = ["ENCODINGS", "Refusal", "Request", "read_request"]
 

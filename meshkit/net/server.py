@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..tasks import Scope
+from meshkit.tasks import Scope
+
 from .link import LOG
 from .listener import accepted, bind, bind_unix, starts_tls
 from .options import ServerOptions
@@ -56,7 +57,7 @@ class Server:
         return 0 if path is not None else int(sockets[0].getsockname()[1])
 
     async def close(self, grace: float = 0.0) -> None:
-        """Stop: no new connections, a double GOAWAY to the present ones, ``grace`` seconds for their calls, then cut."""
+        """No new connections, a double GOAWAY to the present ones, ``grace`` seconds for their calls, then cut."""
         await self._scope.close()
         for sock in self._listening:
             _unlisten(sock)

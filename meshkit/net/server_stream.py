@@ -5,8 +5,9 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING
 
-from ..metadata import RawHeaders
-from ..wire import ErrorCode, Stream, encode_status_message
+from meshkit.metadata import RawHeaders
+from meshkit.wire import ErrorCode, Stream, encode_status_message
+
 from .requests import Request
 from .sinks import CancelReason, ServerSink
 from .timers import Timer
@@ -37,11 +38,11 @@ _NOBODY = _Nobody()
 
 
 class ServerStream:
-    """One call at its server. `accept` sets ``sink`` before it returns, and `release` is called when its work has ended.
+    """One call at its server. `accept` sets ``sink`` before it returns; `release` is called when its work has ended.
 
-    ``path`` is such as "/helloworld.v1.Greeter/SayHello"; ``fields`` are all header fields of the request; ``deadline``
-    is the loop time after which the call is cancelled, None without ``grpc-timeout``; ``content_type`` is the
-    request's.  ``encoding`` compresses what is sent with ``compress=True``: set it before headers are sent, to one of
+    ``path`` is such as "/helloworld.v1.Greeter/SayHello"; ``fields`` are all header fields of the request;
+    ``deadline`` is the loop time after which the call is cancelled, None without ``grpc-timeout``; ``content_type`` is
+    the request's.  ``encoding`` compresses what is sent with ``compress=True``: set it before headers are sent, to one of
     `accept_encodings`.
     """
 

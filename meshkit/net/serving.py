@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..wire import (
+from meshkit.wire import (
     ErrorCode,
     GoAway,
     HalfClosed,
@@ -27,6 +27,7 @@ from ..wire import (
     Trailers,
     Writable,
 )
+
 from .keepalive import Pinger, PingPolice, Pulse
 from .link import LOG, Link
 from .options import ServerOptions

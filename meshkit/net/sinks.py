@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from ..metadata import RawHeaders
+from meshkit.metadata import RawHeaders
+
 from .outcome import Outcome
 
 __all__ = ["CancelReason", "ClientSink", "ServerSink"]

@@ -151,12 +151,11 @@ async def test_cancel_reaches_the_handler_and_silences_the_sink():
 
 async def test_large_messages_both_ways():
     limits = Limits(max_receive_message=64 << 20)
-    async with serving(ServerOptions(limits=limits)) as (port, _, _):
-        async with connected(port) as connection:
-            body = bytes(range(256)) * (48 << 12)
-            call = unary(connection, body, max_receive=64 << 20)
-            assert (await call.outcome()).status == 0
-            assert call.messages == [body]
+    async with serving(ServerOptions(limits=limits)) as (port, _, _), connected(port) as connection:
+        body = bytes(range(256)) * (48 << 12)
+        call = unary(connection, body, max_receive=64 << 20)
+        assert (await call.outcome()).status == 0
+        assert call.messages == [body]
 
 
 async def test_a_response_over_the_limit_is_resource_exhausted():
