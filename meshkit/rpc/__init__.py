@@ -10,6 +10,7 @@ from .context import Context, current_context
 from .descriptors import DescriptorIndex
 from .details import error_details
 from .exchange import Exchange, stream_attempt
+from .generated import generated_by
 from .health import Health, HealthCheckRequest, HealthCheckResponse, ServingStatus
 from .interceptor import Call, Interceptor, Proceed
 from .method import Idempotency, Method
@@ -54,6 +55,7 @@ __all__ = [
     "connection_for",
     "current_context",
     "error_details",
+    "generated_by",
     "stream_attempt",
     "try_again",
     "unary_attempt",
