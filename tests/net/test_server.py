@@ -6,7 +6,15 @@ import ssl
 import pytest
 import trustme
 
-from meshkit.net import ClientOptions, ConnectionFailed, Server, ServerOptions, TlsSettings, client_context, server_context
+from meshkit.net import (
+    ClientOptions,
+    ConnectionFailed,
+    Server,
+    ServerOptions,
+    TlsSettings,
+    client_context,
+    server_context,
+)
 from meshkit.wire import Limits
 from tests.support import h2peer as h2
 from tests.support.calls import Service, connected, eventually, serving, start, unary
@@ -380,10 +388,13 @@ async def test_alpn_must_be_h2(authority):
 async def test_permissive_takes_tls_and_plaintext(authority):
     server_tls = TlsSettings(server_context(cert=authority["server"]), permissive=True)
     client_tls = TlsSettings(client_context(ca=authority["ca"]))
-    async with serving(tls=server_tls) as (port, _, _):
-        async with connected(port) as plain, connected(port, tls=client_tls) as secure:
-            assert (await unary(plain).outcome()).status == 0
-            assert (await unary(secure).outcome()).status == 0
+    async with (
+        serving(tls=server_tls) as (port, _, _),
+        connected(port) as plain,
+        connected(port, tls=client_tls) as secure,
+    ):
+        assert (await unary(plain).outcome()).status == 0
+        assert (await unary(secure).outcome()).status == 0
 
 
 async def test_plaintext_to_a_tls_port_is_dropped_quietly(authority):
