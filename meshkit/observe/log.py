@@ -46,9 +46,9 @@ class _LazyLogger:
 def _bound(name: str) -> EventLogger:
     import structlog
 
-    return cast(EventLogger, structlog.get_logger(name, logger=name))
+    return cast(EventLogger, structlog.get_logger(name, source=name))
 
 
 def event_logger(name: str) -> EventLogger:
-    """A logger whose events carry ``logger=name``."""
+    """A logger whose events carry ``source=name``."""
     return _LazyLogger(name)
