@@ -1,7 +1,8 @@
 """Calls: what generated clients and servicers are made of, a channel, a server, interceptors, health, reflection."""
 
-from ..metadata import Metadata, MetadataLike
-from ..net import ClientOptions, ServerOptions, TlsSettings
+from meshkit.metadata import Metadata, MetadataLike
+from meshkit.net import ClientOptions, ServerOptions, TlsSettings
+
 from .caller import Caller
 from .channel import Channel, connection_for, try_again
 from .client import Client

@@ -9,9 +9,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import RpcError, Unavailable
-from ..net import ClientConnection, ClientOptions, ConnectionFailed, ConnectionLost, Outcome, Pool, TlsSettings
-from ..tasks import Scope
+from meshkit.errors import RpcError, Unavailable
+from meshkit.net import ClientConnection, ClientOptions, ConnectionFailed, ConnectionLost, Outcome, Pool, TlsSettings
+from meshkit.tasks import Scope
+
 from .compat.client import GrpclibCompat
 from .exchange import Exchange, stream_attempt
 from .interceptor import Interceptor

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from ..metadata import MetadataLike
+from meshkit.metadata import MetadataLike
+
 from .caller import Caller
 from .interceptor import Interceptor
 from .method import Method, Rep, Req

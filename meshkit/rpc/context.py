@@ -10,8 +10,9 @@ import time
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from ..errors import Internal
-from ..metadata import Metadata, MetadataLike, RawHeaders, decode_metadata, encode_metadata
+from meshkit.errors import Internal
+from meshkit.metadata import Metadata, MetadataLike, RawHeaders, decode_metadata, encode_metadata
+
 from .method import Method
 
 __all__ = ["CURRENT", "Context", "Transport", "current_context"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..codec import Field, Schema, compile_schema
+from meshkit.codec import Field, Schema, compile_schema
 
 __all__ = ["DescriptorIndex"]
 
@@ -25,7 +25,7 @@ _SERVICE = Schema(
     "google.protobuf.ServiceDescriptorProto",
     (Field("name", 1, "string"), Field("methods", 2, "message", repeated=True, schema=_NAMED)),
 )
-_MESSAGE = Schema(
+_MESSAGE: Schema = Schema(
     "google.protobuf.DescriptorProto",
     (
         Field("name", 1, "string"),

@@ -1,18 +1,20 @@
 """Typed details of errors: ``google.rpc.Status`` in ``grpc-status-details-bin`` (https://grpc.io/docs/guides/error/).
 
-``raise NotFound("no such thing", details=[RetryInfo(...)])`` at the server; ``error_details(error, RetryInfo)`` at the client.
+``raise NotFound("no such thing", details=[RetryInfo(...)])`` at the server, and at the client
+``error_details(error, RetryInfo)``.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from grpclib.exceptions import GRPCError
 
-from ..codec import DecodeError, codec_for, compile_schema
-from ..codec.wellknown import STATUS, Status
-from ..codec.wellknown import Any as AnyMessage
+from meshkit.codec import codec_for, compile_schema
+from meshkit.codec.wellknown import STATUS, Status
+from meshkit.codec.wellknown import Any as AnyMessage
 
 __all__ = ["encode_details", "error_details"]
 
@@ -23,8 +25,10 @@ M = TypeVar("M")
 
 def encode_details(error: GRPCError) -> bytes | None:
     """What travels of ``error.details``: bytes as they are, messages packed into a ``google.rpc.Status``."""
-    details = error.details
-    if details is None or isinstance(details, bytes):
+    details: Any = error.details
+    if details is None:
+        return None
+    if isinstance(details, bytes):
         return details
     packed = tuple(_pack(detail) for detail in cast("Sequence[Any]", details))
     return _STATUS.encode(Status(error.status.value, error.message or "", packed))
@@ -55,9 +59,8 @@ def type_url(kind: type[Any]) -> str:
     descriptor = getattr(kind, "DESCRIPTOR", None)
     if descriptor is not None:
         return f"{_PREFIX}{descriptor.full_name}"
-    from betterproto2 import default_message_pool
-
-    url = default_message_pool.type_to_url.get(kind)
+    pool = getattr(sys.modules.get(kind.__module__), "default_message_pool", None)  # betterproto2: one per output tree
+    url: str | None = None if pool is None else pool.type_to_url.get(kind)
     if url is None:
         raise TypeError(
             f"{kind.__module__}.{kind.__qualname__} is not a message class: error details must be messages or bytes"

@@ -1,7 +1,7 @@
 """A call with a streaming side, as callers see it: one attempt after another until one is committed.
 
-What was sent is kept (up to 256 KiB) until the server answers, so that an attempt which the server surely never handled,
-or which a retry policy wants to repeat, can be made again with the same messages (gRFC A6, "transparent retries").
+What was sent is kept (up to 256 KiB) until the server answers, so that an attempt which the server surely never
+handled, or which a retry policy wants to repeat, can be made again with the same messages (gRFC A6).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import time
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Generic
 
-from ..codec import DecodeError
-from ..errors import Internal, RpcError
-from ..metadata import EMPTY, Metadata, MetadataLike, RawHeaders
-from ..net import ClientConnection, ClientStream, Outcome, Timer, Timers
-from ..tasks import Scope
+from meshkit.codec import DecodeError
+from meshkit.errors import Internal, RpcError
+from meshkit.metadata import EMPTY, Metadata, MetadataLike, RawHeaders
+from meshkit.net import ClientConnection, ClientStream, Outcome, Timer, Timers
+from meshkit.tasks import Scope
+
 from .inbox import Inbox
 from .invocation import CANCELLED, Invocation, deadline_outcome, error_of, lenient_metadata
 from .method import Method, Rep, Req
@@ -52,6 +53,7 @@ class Exchange(Invocation, Generic[Req, Rep]):
         "_stream",
         "_tasks",
         "_timer",
+        "carried",
         "peer",
     )
 
@@ -65,6 +67,8 @@ class Exchange(Invocation, Generic[Req, Rep]):
     ) -> None:
         super().__init__(method, timeout, metadata, options)
         self.peer = ""
+        self.carried: Any = None
+        """What the caller keeps between the attempts of this call."""
         self._caller = caller
         self._stream: ClientStream | None = None
         self._inbox: Inbox[bytes, Rep] = Inbox(self._read)
@@ -329,8 +333,8 @@ def stream_attempt(
 ) -> None:
     """Start an attempt of a streaming ``call`` on ``connection``.
 
-    ``ended`` is told once how the attempt ended, CANCELLED or DEADLINE_EXCEEDED made at this end included. Seconds as its
-    answer ask for another attempt after that time (`Caller.mesh_open` is called again, what was sent is sent again); the
-    answer is ignored once the server has answered or more was sent than is kept. Raises `ConnectionLost`.
+    ``ended`` is told once how the attempt ended, CANCELLED or DEADLINE_EXCEEDED made at this end included. Seconds as
+    its answer ask for another attempt after that time (`Caller.mesh_open` is called again, what was sent is sent
+    again); the answer is ignored once the server has answered or more was sent than is kept. Raises `ConnectionLost`.
     """
     call.begin(connection, ended)

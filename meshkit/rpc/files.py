@@ -1,4 +1,4 @@
-"""The serialized ``FileDescriptorProto`` of the services that every server has (github.com/grpc/grpc-proto), for reflection."""
+"""The serialized ``FileDescriptorProto`` of the services that every server has (github.com/grpc/grpc-proto)."""
 
 from __future__ import annotations
 

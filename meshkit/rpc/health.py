@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
-from ..cell import Cell
-from ..codec import Field, Schema, compile_schema
-from ..errors import NotFound, Unavailable
+from meshkit.cell import Cell
+from meshkit.codec import Field, Schema, compile_schema
+from meshkit.errors import NotFound, Unavailable
+
 from .context import Context
 from .files import HEALTH_V1
 from .method import Idempotency, Method
@@ -126,11 +128,14 @@ class Health(Servicer):
             while not self._draining:
                 status = cell.value
                 yield HealthCheckResponse(status)
-                await cell.wait(lambda value, seen=status: value is not seen or self._draining)
+                await cell.wait(partial(self._news, status))
             yield HealthCheckResponse(cell.value)
             raise Unavailable("the server is shutting down")  # a watch has no other end, and draining waits for calls
         finally:
             self._unwatched(request.service, cell)
+
+    def _news(self, seen: ServingStatus, status: ServingStatus) -> bool:
+        return status is not seen or self._draining
 
     def _unwatched(self, service: str, cell: Cell[ServingStatus]) -> None:
         """Callers may ask for any name: one that nothing is known of is kept only while somebody watches it."""

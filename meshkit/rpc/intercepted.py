@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
-from ..errors import Internal
-from ..metadata import EMPTY, Metadata, MetadataLike
-from ..tasks import Scope
+from meshkit.errors import Internal
+from meshkit.metadata import EMPTY, Metadata, MetadataLike
+from meshkit.tasks import Scope
+
 from .exchange import Exchange
 from .inbox import Inbox
 from .interceptor import Call, Interceptor, chain
@@ -183,8 +184,10 @@ class Intercepted(Generic[Req, Rep]):
         await self.open()
         while self._result is None and not self.over:
             await self._change()
+        if self._error is not None:
+            raise self._error
         if self.over:
-            return self._over()
+            return None
         if not self.method.server_streaming:
             reply: Rep = self._result
             self._finish(None)
@@ -200,10 +203,6 @@ class Intercepted(Generic[Req, Rep]):
         if reply is None:
             raise Internal(f"an interceptor of {self.method.path} answered no reply")
         return reply
-
-    def _over(self) -> None:
-        if self._error is not None:
-            raise self._error
 
     async def _next(self) -> Rep | None:
         try:

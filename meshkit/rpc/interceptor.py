@@ -18,7 +18,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ..metadata import Metadata, MetadataLike
+from meshkit.metadata import Metadata, MetadataLike
+
 from .context import Context
 from .method import Method
 

@@ -6,11 +6,12 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from ..deadline import encode_timeout
-from ..errors import RpcError, error_for
-from ..metadata import EMPTY, Metadata, MetadataLike, RawHeaders, decode_metadata, encode_metadata
-from ..net import Outcome
-from ..status import status_of
+from meshkit.deadline import encode_timeout
+from meshkit.errors import RpcError, error_for
+from meshkit.metadata import EMPTY, Metadata, MetadataLike, RawHeaders, decode_metadata, encode_metadata
+from meshkit.net import Outcome
+from meshkit.status import status_of
+
 from .context import CURRENT, Context
 from .method import Method
 from .options import DEFAULT, CallOptions, Timeout
@@ -92,8 +93,8 @@ class Invocation:
     def wire_fields(self, now: float) -> RawHeaders:
         """``grpc-timeout`` and `fields`, for an attempt that starts at ``now``.
 
-        The first attempt sends the timeout as the user gave it: equal header blocks are cheap at both ends, and what has
-        passed since is far below the network's own delay. Later ones send what is left.
+        The first attempt sends the timeout as the user gave it: equal header blocks are cheap at both ends, and what
+        has passed since is far below the network's own delay. Later ones send what is left.
         """
         if self.deadline is None:
             return self.fields

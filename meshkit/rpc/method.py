@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from ..codec import Codec, codec_for
+from meshkit.codec import Codec, codec_for
 
 __all__ = ["Idempotency", "Method", "Rep", "Req"]
 

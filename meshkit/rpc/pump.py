@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 __all__ = ["Sending", "as_async", "pump"]
 
@@ -60,7 +60,7 @@ async def _send_all(call: Sending[M], requests: AsyncIterator[M]) -> None:
 def as_async(requests: AsyncIterable[M] | Iterable[M]) -> AsyncIterable[M]:
     """``requests`` as an async iterable."""
     if isinstance(requests, AsyncIterable):
-        return cast("AsyncIterable[M]", requests)
+        return requests
     return _each(requests)
 
 

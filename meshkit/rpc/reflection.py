@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..codec import Field, Schema, compile_schema
-from ..status import Status
+from meshkit.codec import Field, Schema, compile_schema
+from meshkit.status import Status
+
 from .context import Context
 from .descriptors import DescriptorIndex
 from .files import REFLECTION_V1, REFLECTION_V1ALPHA

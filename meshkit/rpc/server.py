@@ -9,9 +9,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ..net import Server as Listener
-from ..net import ServerOptions, ServerStream, TlsSettings
-from ..status import Status
+from meshkit.net import Server as Listener
+from meshkit.net import ServerOptions, ServerStream, TlsSettings
+from meshkit.status import Status
+
 from .compat.handlers import foreign_files, foreign_routes
 from .context import Context
 from .health import Health
@@ -32,7 +33,7 @@ class Server:
 
     ``interceptors`` are around every call, the first one outermost.  ``options`` and ``tls`` are those of
     `meshkit.net`.  ``health`` and ``reflection`` add these services (a `Health` of your own may be given); where a
-    servicer brings one of them itself, that one counts.  ``observer`` is told of each call once it is over, for metrics.
+    servicer brings one of them itself, that one counts.  ``observer`` is told of each call once it is over.
     Raises ValueError when two servicers serve one path, TypeError for a servicer that lacks a handler.
     """
 
@@ -88,7 +89,10 @@ class Server:
     def _add_reflection(self, servicers: Sequence[Any]) -> None:
         served = [*servicers, *([self.health] if self.health is not None else [])]
         names = tuple(dict.fromkeys(route.method.service for route in self._routes.values()))
-        files = [file for servicer in served for file in files_of(servicer)]
+        own = [type(servicer) for servicer in served if isinstance(servicer, Servicer)]
+        files = [kind.__file_descriptor__ for kind in own if kind.__file_descriptor__]  # before: these carry comments
+        files += [file for kind in own for file in kind.__dependencies__()]
+        files += [file for servicer in served if not isinstance(servicer, Servicer) for file in foreign_files(servicer)]
         for service in reflection_services(files, names):
             if service.__service_name__ not in self.services:
                 self._add(service)
@@ -138,13 +142,6 @@ class Server:
             near = get_close_matches(path, self._routes, n=1)
             return f"unknown method {path}" + (f"; did you mean {near[0]}?" if near else "")
         return f"unknown service {service or path!r}; served here: {', '.join(self.services) or 'nothing'}"
-
-
-def files_of(servicer: Any) -> tuple[bytes, ...]:
-    """The descriptor files that a servicer brings: embedded by our generator, or reachable from protobuf's classes."""
-    if not isinstance(servicer, Servicer):
-        return foreign_files(servicer)
-    return (servicer.__file_descriptor__, *servicer.__dependencies__()) if servicer.__file_descriptor__ else ()
 
 
 def own_routes(servicer: Servicer) -> list[tuple[Method[Any, Any], Any]]:

@@ -12,11 +12,12 @@ from typing import Any, Generic
 
 from grpclib.exceptions import GRPCError
 
-from ..codec import DecodeError
-from ..errors import Cancelled, Internal
-from ..net import CancelReason, ServerStream
-from ..observe.log import event_logger
-from ..status import Status
+from meshkit.codec import DecodeError
+from meshkit.errors import Cancelled, Internal
+from meshkit.net import CancelReason, ServerStream
+from meshkit.observe.log import event_logger
+from meshkit.status import Status
+
 from .context import CURRENT, Context
 from .details import encode_details
 from .inbox import Inbox

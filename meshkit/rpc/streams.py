@@ -11,7 +11,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, S
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
-from ..metadata import Metadata, MetadataLike
+from meshkit.metadata import Metadata, MetadataLike
+
 from .exchange import Exchange
 from .intercepted import Intercepted
 from .interceptor import Interceptor

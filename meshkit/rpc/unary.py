@@ -8,10 +8,11 @@ from collections.abc import Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from ..codec import DecodeError
-from ..errors import Internal
-from ..metadata import EMPTY, Metadata, MetadataLike, RawHeaders
-from ..net import ClientConnection, ClientStream, Outcome, Timers
+from meshkit.codec import DecodeError
+from meshkit.errors import Internal
+from meshkit.metadata import EMPTY, Metadata, MetadataLike, RawHeaders
+from meshkit.net import ClientConnection, ClientStream, Outcome, Timers
+
 from .interceptor import Call, Interceptor, chain
 from .invocation import CANCELLED, Invocation, deadline_outcome, error_of, lenient_metadata
 from .method import Method, Rep
@@ -156,19 +157,20 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         if deadline is not None and deadline <= now:
             return deadline_outcome(self.method)
         loop = asyncio.get_running_loop()
-        self._begin(connection, loop.create_future(), self.wire_fields(now))
+        future: asyncio.Future[Outcome] = loop.create_future()
+        stream = self._begin(connection, future, self.wire_fields(now))
         timer = None if deadline is None else Timers.of(loop).schedule(deadline, self._expire)
         try:
-            return await self._future
+            return await future
         except BaseException:  # the awaiting task was cancelled, or the coroutine closed: the server must know
-            self._stream.cancel()
+            stream.cancel()
             raise
         finally:
             self._stream = self._future = None  # the stream refers to its sink: leave no cycle behind
             if timer is not None:
                 timer.cancel()
 
-    def _begin(self, connection: ClientConnection, future: asyncio.Future[Outcome], fields: RawHeaders) -> None:
+    def _begin(self, connection: ClientConnection, future: asyncio.Future[Outcome], fields: RawHeaders) -> ClientStream:
         self._headers = ()
         self._message = None
         self._future = future
@@ -179,6 +181,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
             opened = _open_with(connection, self, fields, self._request, self.options)
         self.attempts += 1
         self._stream = opened
+        return opened
 
 
 async def _intercepted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,17 @@ from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, ProtocolError
 from multidict import MultiDict
 
-from ...errors import Cancelled, Unknown, error_for
-from ...metadata import Metadata, MetadataLike, RawHeaders, encode_metadata
-from ..context import CURRENT, Context
-from ..method import Method
+from meshkit.errors import Cancelled, Unknown, error_for
+from meshkit.metadata import Metadata, MetadataLike, RawHeaders, encode_metadata
+from meshkit.rpc.context import CURRENT, Context
+from meshkit.rpc.method import Method
+
 from .client import PeerAdapter, multidict_of
 
 if TYPE_CHECKING:
     from grpclib.metadata import Deadline
 
-    from ..servicer import Servicer
+    from meshkit.rpc.servicer import Servicer
 
 __all__ = ["ServerStreamAdapter", "foreign_files", "foreign_routes", "mapping"]
 
@@ -64,8 +66,8 @@ async def _serve_streaming(
 
 
 async def _nothing() -> AsyncIterator[Any]:
-    for nothing in ():
-        yield nothing
+    return
+    yield
 
 
 def foreign_files(servicer: Any) -> tuple[bytes, ...]:
@@ -124,7 +126,8 @@ class ServerStreamAdapter:
     @property
     def user_agent(self) -> str | None:
         """What the caller's library calls itself."""
-        return self._ctx.header(b"user-agent")
+        agent: str | None = self._ctx.header(b"user-agent")
+        return agent
 
     async def recv_message(self) -> Any:
         """The next request; None at the end."""
@@ -191,6 +194,8 @@ class ServerStreamAdapter:
 
 # Our handlers on grpclib's server.
 
+_SHAPES = {(shape.client_streaming, shape.server_streaming): shape for shape in Cardinality}
+
 
 def mapping(servicer: Servicer) -> dict[str, Handler]:
     """What ``__mapping__`` of a generated base gives to a stock ``grpclib.server.Server``."""
@@ -198,7 +203,7 @@ def mapping(servicer: Servicer) -> dict[str, Handler]:
 
 
 def _handler(method: Method[Any, Any], handler: Callable[[Any, Any], Any]) -> Handler:
-    shape = Cardinality((method.client_streaming, method.server_streaming))
+    shape = _SHAPES[method.client_streaming, method.server_streaming]
     return Handler(partial(_serve_on_grpclib, method, handler), shape, method.request, method.reply)
 
 
@@ -209,8 +214,6 @@ class _GrpclibTransport:
         self.fields: RawHeaders = encode_metadata([*stream.metadata.items()])
         self.deadline: float | None = None
         if stream.deadline is not None:
-            import time
-
             self.deadline = time.monotonic() + stream.deadline.time_remaining()
         address = stream.peer.addr() if stream.peer is not None else ""
         self.peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
