@@ -1,6 +1,7 @@
 """Header matchers compiled to conditions on a call's metadata (gRFC A28, A63; route.v3.HeaderMatcher).
 
-- Several values of one name are joined with ",".
+- Several values of one name are joined with ",". (Envoy did so too until 1.39; its runtime feature
+  ``match_headers_individually`` has since made it look at them one by one.)
 - An absent header fits nothing, inverted or not, except through ``present`` and ``treat_missing_as_empty``.
 - ``-bin`` headers count as absent (A28); ``content-type`` is always ``application/grpc``.
 - Unlike gRPC, which hides them, pseudo-headers are seen: Istio writes its ``method``, ``scheme`` and ``authority``
