@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from meshkit.xds.resources import RouteConfiguration, VirtualHost
 
 __all__ = ["find_virtual_host"]
+
+_PORT = re.compile(r":[0-9]+\Z")
 
 
 def find_virtual_host(config: RouteConfiguration, authority: str) -> VirtualHost | None:
     """The virtual host whose domain fits ``authority`` best: exact, then ``*suffix``, then ``prefix*``, then ``*``;
     among suffixes and among prefixes the longest; among equals the first. None where nothing fits.
 
-    Case is ignored. A port is part of the authority: it is neither added nor taken away.
+    Case is ignored. A port is part of the authority and never added; it is taken away only if the configuration's
+    ``ignore_port`` says so (ignore_port_in_host_matching).
     """
-    host = authority.lower()
+    host = _PORT.sub("", authority.lower()) if config.ignore_port else authority.lower()
     best: VirtualHost | None = None
     best_rank = (0, 0)
     for virtual_host in config.virtual_hosts:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,16 @@ def test_first_of_equals_wins() -> None:
 )
 def test_a_domain_fits(domain: str, authority: str, fits: bool) -> None:
     assert chosen(authority, (domain,)) == ("vh0" if fits else None)
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [("greeter:80", "greeter"), ("greeter", "greeter"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")],
+)
+def test_a_port_is_ignored_on_demand(authority: str, host: str) -> None:
+    without = replace(config((host,)), ignore_port=True)
+    assert find_virtual_host(without, authority) is not None
+    assert find_virtual_host(replace(config((f"{host}:80",)), ignore_port=True), authority) is None
 
 
 def test_nothing_fits() -> None:
