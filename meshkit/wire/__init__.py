@@ -1,0 +1,50 @@
+"""HTTP/2 and gRPC framing as a pure engine: bytes in, events and bytes out (RFC 9113, RFC 7541, gRPC over HTTP/2)."""
+
+from .codes import ErrorCode, Role
+from .compression import ENCODINGS
+from .connection import Connection, ConnectionStatistics
+from .events import (
+    Event,
+    GoAway,
+    HalfClosed,
+    Headers,
+    Message,
+    PingReceived,
+    Pong,
+    Reset,
+    SettingsChanged,
+    Terminated,
+    Trailers,
+    Writable,
+)
+from .faults import StreamsExhausted
+from .grpc import decode_status_message, encode_status_message, http_to_grpc, rst_to_grpc
+from .limits import Limits
+from .stream import Stream
+
+__all__ = [
+    "ENCODINGS",
+    "Connection",
+    "ConnectionStatistics",
+    "ErrorCode",
+    "Event",
+    "GoAway",
+    "HalfClosed",
+    "Headers",
+    "Limits",
+    "Message",
+    "PingReceived",
+    "Pong",
+    "Reset",
+    "Role",
+    "SettingsChanged",
+    "Stream",
+    "StreamsExhausted",
+    "Terminated",
+    "Trailers",
+    "Writable",
+    "decode_status_message",
+    "encode_status_message",
+    "http_to_grpc",
+    "rst_to_grpc",
+]

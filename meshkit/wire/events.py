@@ -1,0 +1,130 @@
+"""What an engine tells of what it received. Each event names its stream; those without one concern the connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshkit.metadata import RawHeaders
+
+from .codes import ErrorCode
+from .stream import Stream
+
+__all__ = [
+    "Event",
+    "GoAway",
+    "HalfClosed",
+    "Headers",
+    "Message",
+    "PingReceived",
+    "Pong",
+    "Reset",
+    "SettingsChanged",
+    "Terminated",
+    "Trailers",
+    "Writable",
+]
+
+
+@dataclass(slots=True)
+class Headers:
+    """The first header block: a request at a server, initial metadata at a client. ``end``: nothing follows; at a
+    client that is a Trailers-Only response."""
+
+    stream: Stream
+    fields: RawHeaders
+    end: bool
+
+
+@dataclass(slots=True)
+class Message:
+    """One whole gRPC message, inflated."""
+
+    stream: Stream
+    data: bytes
+
+
+@dataclass(slots=True)
+class Trailers:
+    """The last header block; the peer sends nothing more on the stream."""
+
+    stream: Stream
+    fields: RawHeaders
+
+
+@dataclass(slots=True)
+class HalfClosed:
+    """The peer ended its half with DATA."""
+
+    stream: Stream
+
+
+@dataclass(slots=True)
+class Reset:
+    """The stream is over before its time.
+
+    ``by_peer``: the peer said so; else a fault of the peer made us. ``unprocessed``: the peer surely never handled it
+    (REFUSED_STREAM, or above the last stream of its GOAWAY). ``status`` and ``reason``: what the fault means in gRPC.
+    """
+
+    stream: Stream
+    code: ErrorCode
+    by_peer: bool
+    unprocessed: bool = False
+    status: int = 13
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Writable:
+    """What was queued on the stream fell below the low mark, after it had been above the high one."""
+
+    stream: Stream
+
+
+@dataclass(slots=True)
+class SettingsChanged:
+    """The peer's SETTINGS took effect."""
+
+
+@dataclass(slots=True)
+class PingReceived:
+    """The peer pinged; the answer is in the output."""
+
+
+@dataclass(slots=True)
+class Pong:
+    """The peer answered our PING of this payload (8 bytes)."""
+
+    payload: bytes
+
+
+@dataclass(slots=True)
+class GoAway:
+    """The peer takes no new streams; those above ``last_id`` were reset before this event."""
+
+    last_id: int
+    code: ErrorCode
+    debug: bytes
+
+
+@dataclass(slots=True)
+class Terminated:
+    """The connection is over: write the output, then close. Every stream was reset before this event."""
+
+    code: ErrorCode
+    reason: str
+
+
+Event = (
+    Headers
+    | Message
+    | Trailers
+    | HalfClosed
+    | Reset
+    | Writable
+    | SettingsChanged
+    | PingReceived
+    | Pong
+    | GoAway
+    | Terminated
+)

@@ -1,0 +1,109 @@
+"""The rules of HTTP/2 header lists (RFC 9113 sections 8.2 and 8.3), and what of a list the engine itself needs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from meshkit.metadata import RawHeaders
+
+__all__ = ["HeaderBlock", "check_request", "check_response", "check_trailers"]
+
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+\Z")
+_VALUE: Final = re.compile(rb"[^\x00\r\n]*\Z")
+_CONNECTION_SPECIFIC: Final = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+)
+_REQUEST_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
+_NEEDED: Final = frozenset((b":method", b":scheme", b":path"))
+_GRPC: Final = b"application/grpc"
+
+
+@dataclass(slots=True)
+class HeaderBlock:
+    """A decoded block. ``malformed`` says which rule it breaks, if any; ``grpc``: its body is gRPC messages;
+    ``encoding``: of messages; ``status``: of a response; ``length``: content-length, -1 where there is none."""
+
+    fields: RawHeaders
+    malformed: str = ""
+    grpc: bool = False
+    encoding: bytes = b"identity"
+    status: bytes = b""
+    length: int = -1
+
+
+def check_request(fields: RawHeaders) -> HeaderBlock:
+    """A request's header list (section 8.3.1)."""
+    block = HeaderBlock(fields)
+    pseudo = _check(block, _REQUEST_PSEUDO)
+    if not block.malformed and not pseudo.keys() >= _NEEDED:
+        if pseudo.get(b":method") != b"CONNECT":
+            missing = ", ".join(name.decode() for name in sorted(_NEEDED - pseudo.keys()))
+            block.malformed = f"a request without {missing}"
+        else:
+            block.malformed = "CONNECT is not served here"
+    if not block.malformed and not pseudo[b":path"]:
+        block.malformed = "an empty :path"
+    return block
+
+
+def check_response(fields: RawHeaders) -> HeaderBlock:
+    """A response's header list (section 8.3.2)."""
+    block = HeaderBlock(fields)
+    block.status = _check(block, frozenset((b":status",))).get(b":status", b"")
+    if not block.malformed and not (len(block.status) == 3 and block.status.isdigit()):
+        block.malformed = f"a response with :status {block.status!r}"
+    return block
+
+
+def check_trailers(fields: RawHeaders) -> HeaderBlock:
+    """A trailer section: no pseudo-headers (section 8.1)."""
+    block = HeaderBlock(fields)
+    _check(block, frozenset())
+    return block
+
+
+def _check(block: HeaderBlock, allowed: frozenset[bytes]) -> dict[bytes, bytes]:
+    """Fill in ``block`` and give its pseudo-headers."""
+    pseudo: dict[bytes, bytes] = {}
+    regular = False
+    for name, value in block.fields:
+        if name[:1] == b":":
+            problem = _pseudo_problem(name, regular, pseudo, allowed)
+            pseudo[name] = value
+        else:
+            regular = True
+            problem = _field_problem(block, name, value)
+        if problem or not _VALUE.match(value):
+            block.malformed = problem or f"header {_text(name)} has a value with a control character"
+            break
+    return pseudo
+
+
+def _pseudo_problem(name: bytes, regular: bool, seen: dict[bytes, bytes], allowed: frozenset[bytes]) -> str:
+    if name not in allowed:
+        return f"pseudo-header {_text(name)} does not belong here"
+    if regular:
+        return f"pseudo-header {_text(name)} after regular headers"
+    return f"pseudo-header {_text(name)} twice" if name in seen else ""
+
+
+def _field_problem(block: HeaderBlock, name: bytes, value: bytes) -> str:
+    if not _NAME.match(name):
+        return f"header name {_text(name)} has a character that is not allowed"
+    if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
+        return f"header {_text(name)} is specific to a connection"
+    if name == b"content-type":
+        block.grpc = value.startswith(_GRPC)
+    elif name == b"grpc-encoding":
+        block.encoding = value
+    elif name == b"content-length":
+        if not value.isdigit() or len(value) > 18 or block.length not in (-1, int(value)):
+            return f"content-length {_text(value)}"
+        block.length = int(value)
+    return ""
+
+
+def _text(raw: bytes) -> str:
+    return repr(raw[:60].decode("latin-1"))
