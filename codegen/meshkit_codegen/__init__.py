@@ -3,5 +3,6 @@
 from .errors import ProtoError
 from .generate import generate
 from .main import main
+from .options import Messages, Options
 
-__all__ = ["ProtoError", "generate", "main"]
+__all__ = ["Messages", "Options", "ProtoError", "generate", "main"]

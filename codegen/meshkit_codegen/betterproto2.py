@@ -71,15 +71,16 @@ def _check_editions(request: CodeGeneratorRequest, response: CodeGeneratorRespon
             )
 
 
-def earlier_sources(sources: Sources, packages: Iterable[str], out: Path) -> list[str]:
-    """Files beyond ``sources`` that the message modules in ``out`` hold, to be generated again with them.
+def earlier_sources(request: CodeGeneratorRequest, sources: Sources, out: Path) -> list[str]:
+    """Files beyond those of ``request`` that the message modules in ``out`` hold, to be generated again with them.
 
     Raises `ProtoError` for one that cannot be found, because its messages would be lost.
     """
+    known = {file.name for file in request.proto_file}
     found: list[str] = []
-    for package in sorted(packages):
+    for package in sorted({file.package for file in request.proto_file}):
         module = out.joinpath(*package.split("."), "__init__.py") if package else out / "__init__.py"
-        found += [name for name in _sources_of(module) if name not in sources.names and _check(name, sources, module)]
+        found += [name for name in _sources_of(module) if name not in known and _check(name, sources, module)]
     return found
 
 

@@ -59,7 +59,7 @@ def _with_betterproto2(sources: Sources, out: Path, folder: Path) -> dict[str, s
 
     request = _request(sources, folder)
     services = _services(request, "betterproto2")
-    while more := earlier_sources(sources, {file.package for file in request.proto_file}, out):
+    while more := earlier_sources(request, sources, out):
         sources = sources.with_names(more)
         request = _request(sources, folder)
     return {**betterproto2_messages(request, folder / "betterproto2"), **services}

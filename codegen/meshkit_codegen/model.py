@@ -80,6 +80,16 @@ class Module:
     dependencies: tuple[Embedded, ...]
 
     @property
+    def rpcs(self) -> tuple[Rpc, ...]:
+        """The rpcs of all services."""
+        return tuple(rpc for service in self.services for rpc in service.rpcs)
+
+    @property
+    def streams(self) -> bool:
+        """Whether an rpc streams, either way."""
+        return any(rpc.shape != "unary" for rpc in self.rpcs)
+
+    @property
     def deprecates(self) -> bool:
         """Whether anything in the module is deprecated."""
-        return any(service.deprecated or any(rpc.deprecated for rpc in service.rpcs) for service in self.services)
+        return any(each.deprecated for each in (*self.services, *self.rpcs))
