@@ -1,3 +1,52 @@
-"""meshkit: a proxyless service mesh for Python on asyncio."""
+"""meshkit: a proxyless service mesh for Python on asyncio.
 
-__version__ = "0.1.0"
+The names below are imported when they are first used, so that a process pays for the rooms it enters.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import MeshkitError, RpcError
+    from .mesh import Mesh, MeshServer, Settings
+    from .rpc import CallOptions, Context, Metadata, current_context
+    from .status import Status
+
+__all__ = [
+    "CallOptions",
+    "Context",
+    "Mesh",
+    "MeshServer",
+    "MeshkitError",
+    "Metadata",
+    "RpcError",
+    "Settings",
+    "Status",
+    "current_context",
+]
+
+_ROOMS = {
+    "CallOptions": "rpc",
+    "Context": "rpc",
+    "Mesh": "mesh",
+    "MeshServer": "mesh",
+    "MeshkitError": "errors",
+    "Metadata": "metadata",
+    "RpcError": "errors",
+    "Settings": "mesh",
+    "Status": "status",
+    "current_context": "rpc",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("meshkit")
+    if (room := _ROOMS.get(name)) is None:
+        raise AttributeError(f"module 'meshkit' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"meshkit.{room}"), name)
+    return value

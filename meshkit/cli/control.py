@@ -35,7 +35,10 @@ def control(
 
     async def serve() -> None:
         async with ControlPlane(directory, host=host, port=port, debug_port=debug_port, hold=hold) as plane:
-            print(f"serving {directory} as xDS on {host}:{plane.port}, debug pages on {host}:{plane.debug_port}", flush=True)
+            print(
+                f"serving {directory} as xDS on {host}:{plane.port}, debug pages on {host}:{plane.debug_port}",
+                flush=True,
+            )
             await plane.wait()
 
     run_on_best_loop(serve())

@@ -40,7 +40,9 @@ def _load(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the module is there, and what it imports is not: its traceback says which
-        raise ConfigError(f"{name!r}: there is no module {error.name!r} here; run it from the folder it is in") from None
+        raise ConfigError(
+            f"{name!r}: there is no module {error.name!r} here; run it from the folder it is in"
+        ) from None
     except AttributeError:
         raise ConfigError(f"{name!r}: module {module!r} has no {attribute!r}") from None
 

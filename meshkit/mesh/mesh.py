@@ -9,20 +9,31 @@ from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from meshkit.discovery import Discovery
-from meshkit.errors import MeshkitError, Unavailable
+from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity, Registration
+from meshkit.errors import Unavailable
 from meshkit.mesh.clusters import Pools, Target
 from meshkit.mesh.interfaces import Clusters, Interface, View
 from meshkit.mesh.serving import MeshServer
-from meshkit.mesh.settings import load_settings
+from meshkit.mesh.settings import Settings, load_settings
 from meshkit.mesh.stack import AnyCall, Stack
 from meshkit.net import ConnectionFailed, Pool
-from meshkit.rpc import Exchange, GrpclibCompat, Interceptor, Server, Servicer, UnaryCall
+from meshkit.rpc import Exchange, GrpclibCompat, Interceptor, Server, UnaryCall
 from meshkit.tasks import Scope
 
 __all__ = ["Mesh"]
 
 Rep = TypeVar("Rep")
+
+PLUMBING = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+)
+"""What every server serves; nobody looks for it by interface."""
+
+_WITHDRAWAL = 1.0  # seconds that a withdrawn registration may take to reach the control plane
 
 
 class Mesh(GrpclibCompat):
@@ -58,7 +69,7 @@ class Mesh(GrpclibCompat):
         self._interfaces: dict[str, Interface] = {}
         self._views: dict[str, View] = {}
         self._stack = Stack(self._views, self._find, self._warm)
-        self._discovery = Discovery(self.settings)
+        self._discovery = Discovery(_discovery_options(self.settings))
         self._closed = False
 
     def __repr__(self) -> str:
@@ -146,10 +157,45 @@ class Mesh(GrpclibCompat):
         """
         server = Server(servicers, interceptors=self.interceptors)
         listening = host or self.settings.ip
-        bound = await server.listen(listening, port)
-        handle = MeshServer(server, listening, bound)
-        withdraw = self._register(servicers, bound)
+        handle = MeshServer(server, listening, await server.listen(listening, port))
+        registrations = self._register(handle)
         try:
             yield handle
         finally:
-            await self._drain(server, withdraw, self.settings.grace if grace is None else grace)
+            await self._drain(server, registrations, self.settings.grace if grace is None else grace)
+
+    def _register(self, server: MeshServer) -> tuple[Registration, ...]:
+        """Tell the control plane what is served here, if this process belongs to a service."""
+        settings = self.settings
+        if not settings.service:
+            return ()
+        served = tuple(name for name in server.services if name not in PLUMBING)
+        registration = Registration(settings.host, server.address, served, settings.service_port)
+        self._discovery.publish(registration)
+        return (registration,)
+
+    async def _drain(self, server: Server, registrations: tuple[Registration, ...], grace: float) -> None:
+        """Health first, so that nobody new comes; then the registration; then what still runs."""
+        if server.health is not None:
+            server.health.shutdown()
+        if registrations:
+            self._discovery.withdraw(*registrations)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(grace, _WITHDRAWAL)):
+                    await self._discovery.announced()
+        await server.close(grace)
+
+
+def _discovery_options(settings: Settings) -> DiscoveryOptions:
+    identity = NodeIdentity(
+        service=settings.service, namespace=settings.namespace, address=settings.ip, labels=settings.labels
+    )
+    return DiscoveryOptions(
+        address=settings.control_plane, identity=identity, mode=settings.xds, static=settings.interfaces
+    )
+
+
+async def _connect(pool: Pool) -> None:
+    """Connect in the background; whoever needs the connection learns of a failure from the pool."""
+    with suppress(ConnectionFailed):
+        await pool.connect()
