@@ -76,7 +76,7 @@ class DeltaMachine:
         """Show the client a new view: what it watches and does not have yet, and what is no more."""
         self.view = view
         out: list[DeltaResponse] = []
-        late: list[DeltaResponse] = []
+        late: list[str] = []
         repeat: set[str] = set()
         for type_url in PUSH_ORDER:
             watch = self.watches.get(type_url)
@@ -86,11 +86,12 @@ class DeltaMachine:
             changed, removed = self._difference(watch, current, repeat if type_url == EDS else set())
             if type_url == CDS:
                 repeat = assignments_to_repeat(self.watches, changed)
-                if removed:
-                    late, removed = [self._respond(watch, (), removed)], []
+                late, removed = removed, []
             if changed or removed:
                 out.append(self._respond(watch, changed, removed))
-        return out + late
+        if late:
+            out.append(self._respond(self.watches[CDS], (), late))
+        return out
 
     # -- requests
 

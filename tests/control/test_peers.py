@@ -1,0 +1,130 @@
+"""Real clients of our control plane: Envoy (both variants of ADS) and grpcio's own xDS client carry calls by the rules."""
+
+from __future__ import annotations
+
+import asyncio
+from math import sqrt
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from meshkit.control import ControlPlane
+from tests.support.echo import EchoBackend, call, shares
+from tests.support.envoy_proxy import EnvoyProxy
+from tests.support.xds_caller import XdsCaller
+
+HOST = "reviews.demo.svc.cluster.local"
+
+
+def service(*backends: EchoBackend) -> str:
+    lines = [
+        f"  - {{address: {one.host}, ports: {{grpc: {one.port}}}, labels: {{version: {one.name}}}}}" for one in backends
+    ]
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: reviews, namespace: demo}}
+spec:
+  hosts: [{HOST}]
+  resolution: STATIC
+  location: MESH_INTERNAL
+  ports: [{{number: 9080, name: grpc, protocol: GRPC}}]
+  endpoints:
+""" + "\n".join(lines)
+
+
+def rules(first: int) -> str:
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: reviews, namespace: demo}}
+spec:
+  host: reviews
+  trafficPolicy: {{loadBalancer: {{simple: ROUND_ROBIN}}}}
+  subsets: [{{name: v1, labels: {{version: v1}}}}, {{name: v2, labels: {{version: v2}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews, namespace: demo}}
+spec:
+  hosts: [reviews]
+  http:
+  - match: [{{headers: {{user: {{exact: admin}}}}}}]
+    route: [{{destination: {{host: reviews, subset: v2}}}}]
+  - match: [{{uri: {{prefix: /helloworld.v1.Broken/}}}}]
+    fault: {{abort: {{percentage: {{value: 100}}, grpcStatus: ABORTED}}}}
+    route: [{{destination: {{host: reviews, subset: v1}}}}]
+  - route:
+    - {{destination: {{host: reviews, subset: v1}}, weight: {first}}}
+    - {{destination: {{host: reviews, subset: v2}}, weight: {100 - first}}}
+"""
+
+
+def within(count: int, calls: int, share: float) -> bool:
+    """Whether a count is within 4 standard deviations of its expectation."""
+    return abs(count - calls * share) <= 4 * sqrt(calls * share * (1 - share))
+
+
+def save(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.rename(path)
+
+
+@pytest.fixture
+async def world(tmp_path):
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    async with EchoBackend("v1", "127.0.0.2") as v1, EchoBackend("v2", "127.0.0.3") as v2:
+        (folder / "service.yaml").write_text(service(v1, v2))
+        (folder / "rules.yaml").write_text(rules(90))
+        async with ControlPlane(folder, port=0, settle=0) as plane:
+            yield plane, v1, v2
+
+
+@pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
+async def test_envoy_obeys_the_rules_and_their_edits(world, tmp_path, delta):
+    plane, v1, v2 = world
+    async with (
+        EnvoyProxy(tmp_path, plane.port, f"{HOST}:9080", delta=delta) as envoy,
+        grpc.aio.insecure_channel(f"127.0.0.1:{envoy.port}") as channel,
+    ):
+        assert (await shares(channel, 30, user="admin")) == {"v2": 30}
+        counts = await shares(channel, 400)
+        assert within(counts["v1"], 400, 0.9), counts
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(channel, "/helloworld.v1.Broken/Fails")
+        assert caught.value.code() == grpc.StatusCode.ABORTED
+        save(plane.directory / "rules.yaml", rules(0))
+        await asyncio.sleep(0.3)
+        assert (await shares(channel, 50)) == {"v2": 50}
+        async with EchoBackend("v2", "127.0.0.4") as other:
+            save(plane.directory / "service.yaml", service(v1, other))
+            await asyncio.sleep(0.3)
+            before = len(v2.calls)
+            assert (await shares(channel, 20)) == {"v2": 20}
+            assert (len(v2.calls), len(other.calls)) == (before, 20)
+        for name in ("cluster_manager.cds", "http.in.rds.*"):
+            assert await envoy.counter(f"{name}.update_rejected") == 0, envoy.log()
+        (session,) = plane.hub.sessions.values()
+        assert [watch.last.error for watch in session.machine.watches.values()] == [""] * 3
+
+
+async def test_grpcio_obeys_the_rules_and_their_edits(world):
+    plane, _, _ = world
+    async with XdsCaller(f"xds:///{HOST}:9080", plane.port) as caller:
+        assert (await caller.shares(30, user="admin")) == {"v2": 30}
+        counts = await caller.shares(400)
+        assert within(counts["v1"], 400, 0.9), counts
+        save(plane.directory / "rules.yaml", rules(0))
+        await asyncio.sleep(0.3)
+        assert (await caller.shares(50)) == {"v2": 50}
+        (session,) = plane.hub.sessions.values()
+        assert [watch.last.error for watch in session.machine.watches.values()] == [""] * 4
+
+
+async def test_grpcio_finds_a_short_name(world):
+    plane, _, _ = world
+    async with XdsCaller("xds:///reviews:9080", plane.port) as caller:
+        assert (await caller.shares(10, user="admin")) == {"v2": 10}
