@@ -168,12 +168,12 @@ class _Requests(_Stream[Req, Rep]):
         options: CallOptions | None = None,
         interceptors: Sequence[Interceptor] = (),
     ) -> None:
+        super().__init__(caller, method, timeout, metadata, options, interceptors)
+        self._given = requests
         if requests is not None and not isinstance(requests, AsyncIterable | Iterable):
             raise TypeError(
                 f"{method.path} takes an iterable or async iterable of requests, not {type(requests).__name__}"
             )
-        self._given = requests
-        super().__init__(caller, method, timeout, metadata, options, interceptors)
 
     async def send(self, message: Req) -> None:
         """Send a request, waiting while much is queued.
