@@ -54,8 +54,11 @@ class Layout(Protocol):
     path: str
     imports: Imports
 
-    def reference(self, symbol: Symbol) -> str:
-        """An expression for the class of ``symbol``, covered by ``imports``. Raises `ProtoError` where none can be."""
+    def reference(self, symbol: Symbol, use: str) -> str:
+        """An expression for the class of ``symbol``, covered by ``imports``.
+
+        Raises `ProtoError`, which begins with ``use`` ("a.proto:7: rpc Do takes"), where there can be none.
+        """
         ...
 
 
@@ -85,17 +88,17 @@ class _Packages:
     imports: Imports = field(default_factory=Imports)
     _known: dict[str, str] = field(default_factory=dict[str, str])
 
-    def reference(self, symbol: Symbol) -> str:
+    def reference(self, symbol: Symbol, use: str) -> str:
         if symbol.full_name not in self._known:
-            self._known[symbol.full_name] = self._import(symbol)
+            self._known[symbol.full_name] = self._import(symbol, use)
         return self._known[symbol.full_name]
 
-    def _import(self, symbol: Symbol) -> str:
+    def _import(self, symbol: Symbol, use: str) -> str:
         self.symbols.check_distinct(symbol)
         name = class_name(symbol.name)
         source = _package_parts(symbol.package)
         module = _relative(self.package, source)
-        _check_importable(symbol, self.symbols.place(symbol), *module.lstrip(".").split("."), name)
+        _check_importable(f"{use} {symbol.full_name} ({self.symbols.place(symbol)})", *module.lstrip(".").split("."), name)
         alias = self.names.claim(name, "_".join(("", *source, name)))
         self.imports.add(module, name, alias)
         return alias
@@ -114,16 +117,16 @@ class _Pb2:
     imports: Imports = field(default_factory=Imports)
     _known: dict[str, str] = field(default_factory=dict[str, str])
 
-    def reference(self, symbol: Symbol) -> str:
-        _check_importable(symbol, symbol.proto, *symbol.name.split("."))
+    def reference(self, symbol: Symbol, use: str) -> str:
+        _check_importable(f"{use} {symbol.full_name} ({symbol.proto})", *symbol.name.split("."))
         if symbol.proto not in self._known:
-            self._known[symbol.proto] = self._import(symbol)
+            self._known[symbol.proto] = self._import(symbol, use)
         return f"{self._known[symbol.proto]}.{symbol.name}"
 
-    def _import(self, symbol: Symbol) -> str:
+    def _import(self, symbol: Symbol, use: str) -> str:
         *folder, name = _pb2_parts(symbol.proto)
         module = f"{name}_pb2"
-        _check_importable(symbol, symbol.proto, *folder, module)
+        _check_importable(f"{use} {symbol.full_name} ({symbol.proto})", *folder, module)
         alias = self.names.claim(f"_{module}")
         self.imports.add(self._source(symbol, tuple(folder)), module, alias)
         return alias
@@ -153,7 +156,7 @@ def _relative(here: tuple[str, ...], there: tuple[str, ...]) -> str:
     return "." * (len(here) - shared + 1) + ".".join(there[shared:])
 
 
-def _check_importable(symbol: Symbol, place: str, *parts: str) -> None:
+def _check_importable(use: str, *parts: str) -> None:
     for part in filter(None, parts):
         if not is_importable(part):
-            raise ProtoError(f"{place}: {symbol.full_name} cannot be imported in Python: {part!r} is no name there")
+            raise ProtoError(f"{use}, which Python cannot import: {part!r} is no name there")

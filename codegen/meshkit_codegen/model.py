@@ -92,4 +92,4 @@ class Module:
     @property
     def deprecates(self) -> bool:
         """Whether anything in the module is deprecated."""
-        return any(each.deprecated for each in (*self.services, *self.rpcs))
+        return any(service.deprecated for service in self.services) or any(rpc.deprecated for rpc in self.rpcs)

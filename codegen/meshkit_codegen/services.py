@@ -103,7 +103,7 @@ class ModuleBuilder:
         symbol = self._symbols.find(type_name)
         if symbol is None:
             raise ProtoError(f"{use} {type_name.lstrip('.')}, which no imported file defines (a missing import?)")
-        return self._layout.reference(symbol)
+        return self._layout.reference(symbol, use)
 
 
 def _taken(file: FileDescriptorProto) -> set[str]:

@@ -1,4 +1,4 @@
-"""Golden files of the generator: ``python -m tests.golden write`` makes them anew, ``check`` says whether they are current.
+"""Golden files of the generator: ``python -m tests.golden write`` makes them, ``check`` says whether they are current.
 
 ``protos`` holds the sources, ``betterproto2`` and ``protobuf`` what is generated for each kind of messages. ``check``
 also type-checks the generated services, with code that uses them as users would, by mypy and pyright, both strict.

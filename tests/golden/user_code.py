@@ -9,6 +9,7 @@ from typing import assert_type
 
 from golden.shapes.v1 import shapes_pb2
 from golden.shapes.v1.shapes_mesh import ThingServiceClient as Pb2Client
+
 from meshkit.rpc import (
     BidiStream,
     CallOptions,
