@@ -98,7 +98,9 @@ class _Packages:
         name = class_name(symbol.name)
         source = _package_parts(symbol.package)
         module = _relative(self.package, source)
-        _check_importable(f"{use} {symbol.full_name} ({self.symbols.place(symbol)})", *module.lstrip(".").split("."), name)
+        _check_importable(
+            f"{use} {symbol.full_name} ({self.symbols.place(symbol)})", *module.lstrip(".").split("."), name
+        )
         alias = self.names.claim(name, "_".join(("", *source, name)))
         self.imports.add(module, name, alias)
         return alias

@@ -7,6 +7,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from meshkit_codegen import ProtoError
 from meshkit_codegen.protoc import compile_protos
 from meshkit_codegen.sources import Sources
 
@@ -79,3 +80,19 @@ def test_compiled_descriptors_have_imports_and_comments(tmp_path: Path):
     names = [file.name for file in descriptors.file]
     assert names.index("google/protobuf/empty.proto") < names.index("golden/shapes/v1/admin.proto")
     assert all(file.source_code_info.location for file in descriptors.file)
+
+
+def test_a_lost_import_is_told_once_with_the_folders_asked(tmp_path: Path):
+    (tmp_path / "a.proto").write_text('syntax = "proto3";\nimport "lost.proto";')
+    with pytest.raises(ProtoError) as caught:
+        compile_protos(Sources(("a.proto",), (tmp_path,)), tmp_path)
+    assert str(caught.value) == (
+        f'{tmp_path}/a.proto:2:1: Import "lost.proto" was not found or had errors'
+        f"; imports are looked for in {tmp_path} (change that with --proto-path)"
+    )
+
+
+def test_warnings_go_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "a.proto").write_text('syntax = "proto3";\nimport "google/protobuf/empty.proto";')
+    compile_protos(Sources(("a.proto",), (tmp_path,)), tmp_path)
+    assert "empty.proto is unused" in capsys.readouterr().err
