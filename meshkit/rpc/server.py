@@ -141,7 +141,7 @@ class Server:
         if any(route.method.service == service for route in self._routes.values()):
             near = get_close_matches(path, self._routes, n=1)
             return f"unknown method {path}" + (f"; did you mean {near[0]}?" if near else "")
-        return f"unknown service {service or path!r}; served here: {', '.join(self.services) or 'nothing'}"
+        return f"unknown service {service or path}; served here: {', '.join(self.services) or 'nothing'}"
 
 
 def own_routes(servicer: Servicer) -> list[tuple[Method[Any, Any], Any]]:

@@ -35,7 +35,6 @@ class EchoService(EchoBase):
     async def _begin(self, request: EchoRequest, ctx: Context) -> None:
         self.contexts.append(ctx)
         self.started.set()
-        self._echo_metadata(ctx)
         if request.sleep_ms:
             try:
                 await asyncio.sleep(request.sleep_ms / 1000)
@@ -53,6 +52,7 @@ class EchoService(EchoBase):
             ctx.set_trailing_metadata({"echo-trailing-bin": ctx.metadata["echo-trailing-bin"]})
 
     async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+        self._echo_metadata(ctx)
         await self._begin(request, ctx)
         return EchoReply(text=request.text, payload=request.payload or bytes(request.count))
 

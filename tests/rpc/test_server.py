@@ -1,0 +1,275 @@
+"""What a server does with calls, good and bad, and how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from meshkit.errors import (
+    Cancelled,
+    Internal,
+    NotFound,
+    RpcError,
+    Unavailable,
+    Unimplemented,
+    Unknown,
+)
+from meshkit.rpc import Channel, Context, Method, Server, ServerStream, Servicer, UnaryCall, current_context
+from meshkit.status import Status
+from tests.support.echo_service import EchoService, calling, serving
+from tests.support.gen.echo.v1 import EchoReply, EchoRequest
+from tests.support.gen.echo.v1.echo_mesh import EchoBase, EchoClient
+
+
+def raw(path: str) -> Method[bytes, bytes]:
+    return Method(path, bytes, bytes)
+
+
+async def test_unknown_services_and_methods_are_named() -> None:
+    async with serving() as (_, address), Channel(address) as channel:
+        with pytest.raises(Unimplemented, match=r"unknown service no.Such; served here: echo.v1.Echo"):
+            await UnaryCall(channel, raw("/no.Such/Thing"), b"")
+        with pytest.raises(Unimplemented, match=r"unknown method /echo.v1.Echo/Unari; did you mean /echo.v1.Echo/Unary"):
+            await UnaryCall(channel, raw("/echo.v1.Echo/Unari"), b"")
+
+
+async def test_what_is_not_implemented_says_so() -> None:
+    async with calling(EchoBase()) as echo:
+        with pytest.raises(Unimplemented, match="/echo.v1.Echo/Unary is not implemented"):
+            await echo.unary(EchoRequest())
+        with pytest.raises(Unimplemented, match="/echo.v1.Echo/Split is not implemented"):
+            async for _ in echo.split(EchoRequest()):
+                pass
+        with pytest.raises(Unimplemented, match="Join"):
+            await echo.join([])
+        with pytest.raises(Unimplemented, match="Chat"):
+            async for _ in echo.chat([]):
+                pass
+
+
+async def test_a_bug_stays_at_the_server() -> None:
+    class Buggy(EchoBase):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            raise ValueError("secret")
+
+        async def split(self, request: EchoRequest, ctx: Context, /) -> AsyncIterator[EchoReply]:
+            yield EchoReply()
+            raise ValueError("secret")
+
+    async with calling(Buggy()) as echo:
+        with capture_logs() as logs, pytest.raises(Unknown) as caught:
+            await echo.unary(EchoRequest())
+        assert caught.value.message is not None
+        assert "secret" not in caught.value.message
+        assert logs[0]["event"] == "handler failed"
+        assert logs[0]["incident"] in caught.value.message
+        assert logs[0]["method"] == "/echo.v1.Echo/Unary"
+        assert isinstance(logs[0]["exc_info"], ValueError)
+        with capture_logs() as logs, pytest.raises(Unknown):
+            async for _ in echo.split(EchoRequest()):
+                pass
+        assert len(logs) == 1
+
+
+async def test_a_reply_of_the_wrong_class_is_a_bug() -> None:
+    class Wrong(EchoBase):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            return request  # type: ignore[return-value]  # the mistake under test
+
+        async def split(self, request: EchoRequest, ctx: Context, /) -> AsyncIterator[EchoReply]:
+            return None  # type: ignore[return-value]  # the mistake under test
+
+    async with calling(Wrong()) as echo:
+        with capture_logs() as logs, pytest.raises(Unknown):
+            await echo.unary(EchoRequest())
+        assert "answers" in str(logs[0]["exc_info"])
+        with capture_logs() as logs, pytest.raises(Unknown):
+            async for _ in echo.split(EchoRequest()):
+                pass
+        assert len(logs) == 1
+
+
+async def test_a_stream_handler_may_be_a_coroutine() -> None:
+    class Coroutine(EchoBase):
+        async def split(self, request: EchoRequest, ctx: Context, /) -> AsyncIterator[EchoReply]:  # type: ignore[override]  # a coroutine that gives an iterator
+            async def replies() -> AsyncIterator[EchoReply]:
+                yield EchoReply(text="x")
+
+            return replies()
+
+    async with calling(Coroutine()) as echo:
+        assert [reply.text async for reply in echo.split(EchoRequest())] == ["x"]
+
+
+async def test_a_handler_that_cancels_itself_is_cancelled() -> None:
+    class Quitting(EchoBase):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            raise asyncio.CancelledError
+
+    async with calling(Quitting()) as echo:
+        with pytest.raises(Cancelled):
+            await echo.unary(EchoRequest())
+
+
+async def test_errors_of_nested_calls_pass_through() -> None:
+    class Front(EchoBase):
+        def __init__(self, back: EchoClient) -> None:
+            self.back = back
+
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            return await self.back.unary(request)
+
+    async with calling() as back, calling(Front(back)) as front:
+        with pytest.raises(NotFound, match="deep"):
+            await front.unary(EchoRequest(text="deep", fail=5))
+
+
+async def test_deadline_and_trace_headers_travel_into_nested_calls() -> None:
+    service = EchoService()
+
+    class Front(EchoBase):
+        def __init__(self, back: EchoClient) -> None:
+            self.back = back
+
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            assert current_context() is ctx
+            return await asyncio.create_task(self._nested(request))
+
+        async def _nested(self, request: EchoRequest) -> EchoReply:
+            await self.back.join([request])
+            return await self.back.unary(request, timeout=100)
+
+    async with calling(service) as back, calling(Front(back)) as front:
+        trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "x-request-id": "7", "other": "x"}
+        await front.unary(EchoRequest(), timeout=5, metadata=trace)
+        for context in service.contexts:
+            left = context.time_remaining()
+            assert left is not None
+            assert left <= 5
+            assert context.metadata["traceparent"] == trace["traceparent"]
+            assert context.metadata["x-request-id"] == "7"
+            assert "other" not in context.metadata
+    assert current_context() is None
+
+
+async def test_a_call_without_its_request_is_refused() -> None:
+    async with serving() as (_, address), Channel(address) as channel:
+        none: ServerStream[Any] = ServerStream(channel, raw("/echo.v1.Echo/Unary"), b"")
+        none._source._replay = []  # type: ignore[union-attr]  # no message at all, as no client of ours would send
+        with pytest.raises(Internal, match="none came"):
+            async for _ in none:
+                pass
+        from meshkit.rpc import BidiStream
+
+        async with BidiStream(channel, Method("/echo.v1.Echo/Unary", bytes, bytes, True, True)) as two:
+            await two.send(b"")
+            await two.send(b"")
+            await two.end()
+            with pytest.raises(Internal, match="more came"):
+                await two.recv()
+
+
+async def test_a_streamed_request_that_does_not_decode_is_internal() -> None:
+    from meshkit.rpc import BidiStream
+
+    async with serving() as (_, address), Channel(address) as channel:
+        async with BidiStream(channel, Method("/echo.v1.Echo/Chat", bytes, bytes, True, True)) as call:
+            await call.send(b"\x0a\xff")
+            with pytest.raises(Internal, match="does not decode"):
+                await call.recv()
+
+
+async def test_initial_metadata_can_be_sent_early() -> None:
+    proceed = asyncio.Event()
+
+    class Early(EchoBase):
+        async def split(self, request: EchoRequest, ctx: Context, /) -> AsyncIterator[EchoReply]:
+            await ctx.send_initial_metadata({"early": "yes"})
+            with pytest.raises(RuntimeError):
+                ctx.set_initial_metadata({})
+            with pytest.raises(RuntimeError):
+                await ctx.send_initial_metadata()
+            await proceed.wait()
+            ctx.set_trailing_metadata({"late": "yes"})
+            for reply in ():
+                yield reply
+
+    async with calling(Early()) as echo, echo.split(EchoRequest()) as call:
+        assert (await call.initial_metadata())["early"] == "yes"
+        proceed.set()
+        assert await call.recv() is None
+        assert call.trailing_metadata()["late"] == "yes"
+
+
+async def test_bad_binary_metadata_is_internal() -> None:
+    async with serving() as (_, address), Channel(address) as channel:
+        call = EchoClient(channel).unary(EchoRequest())
+        call.fields = ((b"x-bin", b"\xff!"),)
+        with pytest.raises(RpcError):
+            await call
+
+
+async def test_the_observer_hears_of_each_call() -> None:
+    heard: list[tuple[str, Status]] = []
+
+    def observe(method: Method[Any, Any], status: Status, seconds: float) -> None:
+        assert seconds >= 0
+        heard.append((method.rpc, status))
+
+    async with serving(observer=observe) as (_, address), Channel(address) as channel:
+        echo = EchoClient(channel)
+        await echo.unary(EchoRequest())
+        with pytest.raises(NotFound):
+            await echo.unary(EchoRequest(fail=5))
+        with pytest.raises(TimeoutError):
+            await echo.unary(EchoRequest(sleep_ms=5000), timeout=0.02)
+        [_ async for _ in echo.chat([EchoRequest()])]
+        await asyncio.sleep(0.05)
+    assert heard == [
+        ("Unary", Status.OK),
+        ("Unary", Status.NOT_FOUND),
+        ("Unary", Status.DEADLINE_EXCEEDED),
+        ("Chat", Status.OK),
+    ]
+
+
+async def test_closing_waits_for_calls() -> None:
+    service = EchoService()
+    server = Server([service])
+    port = await server.listen()
+    async with Channel(f"127.0.0.1:{port}") as channel:
+        task = asyncio.create_task(EchoClient(channel).unary(EchoRequest(text="x", sleep_ms=100)))
+        await asyncio.wait_for(service.started.wait(), 5)
+        await server.close(grace=5)
+        assert (await task).text == "x"
+
+
+async def test_closing_cancels_what_does_not_end() -> None:
+    service = EchoService()
+    server = Server([service])
+    port = await server.listen()
+    async with Channel(f"127.0.0.1:{port}") as channel:
+        task = asyncio.create_task(EchoClient(channel).unary(EchoRequest(text="x", sleep_ms=60_000)))
+        await asyncio.wait_for(service.started.wait(), 5)
+        await server.close(grace=0.05)
+        with pytest.raises(Unavailable):
+            await task
+    assert service.cancelled == ["x"]
+    assert "calls=0" in repr(server)
+
+
+def test_servicers_are_checked() -> None:
+    with pytest.raises(ValueError, match="another servicer serves already"):
+        Server([EchoService(), EchoService()])
+    with pytest.raises(TypeError, match="is no servicer"):
+        Server([object()])
+
+    class Lacking(Servicer):
+        __methods__ = (raw("/a.B/C"),)
+
+    with pytest.raises(TypeError, match="no method 'C' to serve /a.B/C"):
+        Server([Lacking()])
