@@ -53,7 +53,7 @@ _REDIRECT_CODES = {
 }
 
 
-def default_action(targets: Targets, grpc: bool, shares: Sequence[tuple[str, int]] = ()) -> envoy.Route:
+def default_action(targets: Targets, shares: Sequence[tuple[str, int]] = ()) -> envoy.Route:
     """The route of a host without rules: everything to its own cluster, or to several clusters by weight."""
     action = envoy.RouteAction(retry_policy=_retry_policy(None, single_hash=False))
     if shares:

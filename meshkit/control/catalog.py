@@ -163,7 +163,7 @@ def _routes_inputs(world: World, name: str, proxy: Proxy) -> object:
         return object()  # all hosts of a port: made anew for each world
     parsed = ClusterName.parse(name)
     host = parsed.host if parsed else world.find(host_port(name)[0], proxy.namespace)
-    return tuple(_host_inputs(world, one) for one in dict.fromkeys(hosts_read(world, host.lower())))
+    return tuple(_host_inputs(world, one) for one in dict.fromkeys(hosts_read(world, host)))
 
 
 def _host_inputs(world: World, host: str) -> object:
@@ -182,7 +182,7 @@ def _make_listener(world: World, name: str, proxy: Proxy) -> Encoded | None:
 
 
 def _listener_inputs(world: World, name: str, proxy: Proxy) -> object:
-    host = world.find(host_port(name)[0], proxy.namespace).lower()
+    host = world.find(host_port(name)[0], proxy.namespace)
     service = world.services.get(host)
     return (listener_names(world, name, proxy), service.addresses if service else None)
 

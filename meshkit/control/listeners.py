@@ -38,7 +38,7 @@ def listener_names(world: World, name: str, proxy: Proxy) -> list[str]:
     asked, port = host_port(name)
     host = world.find(asked, proxy.namespace)
     if port:
-        return [name] if serves(world, host.lower(), port) else []
+        return [name] if serves(world, host, port) else []
     service = world.services.get(host)
     ports = [number for number in service.ports if service.routed(number)] if service is not None else []
     return [f"{asked}:{number}" for number in ports]
@@ -49,7 +49,7 @@ def listener(world: World, name: str, proxy: Proxy) -> Listener:
     if name.startswith(INBOUND):
         return _inbound(name)
     asked, port = host_port(name)
-    host = world.find(asked, proxy.namespace).lower()
+    host = world.find(asked, proxy.namespace)
     source = core.ConfigSource(ads=core.AggregatedConfigSource())
     manager = hcm.HttpConnectionManager(
         rds=hcm.Rds(config_source=source, route_config_name=str(ClusterName(port, "", host))),

@@ -8,19 +8,19 @@ routes of the service behind it, or a share of each where there are several.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from envoy_data_plane.envoy.config.route import v3 as envoy
 
 from .actions import default_action, direct_response, redirect, route_to
 from .destinations import Targets
 from .matches import applies, is_catch_all, route_match
-from .model import HttpRoute, VirtualService
+from .model import Destination, HttpRoute, VirtualService
 from .naming import ClusterName, Proxy, host_port
 from .values import istio_metadata
 from .world import CLUSTER_DOMAIN, Service, World
 
-__all__ = ["route_configuration", "serves"]
+__all__ = ["hosts_read", "route_configuration", "serves"]
 
 _HTTP_PORT = 80
 _BODY_LIMIT = 1024 * 1024
@@ -100,29 +100,29 @@ def serves(world: World, host: str, port: int) -> bool:
 
 def routes_of(world: World, host: str, port: int, proxy: Proxy) -> list[envoy.Route]:
     """The routes for calls to ``host``; empty where it is not known."""
-    host = host.lower()
     service = world.services.get(host)
-    rules = world.virtual_service(host)
+    if port != _HTTP_PORT or host not in world.providers or service is not None or world.virtual_service(host):
+        return _own_routes(world, host, port, proxy)
+    providers = world.providers[host]
+    if len(providers) == 1:
+        return _own_routes(world, providers[0].host, providers[0].port, proxy)
+    shares = [(str(ClusterName(one.port, "", one.host)), one.count) for one in providers]
+    return [default_action(Targets(world, port, None), shares)]
+
+
+def _own_routes(world: World, host: str, port: int, proxy: Proxy) -> list[envoy.Route]:
+    """The routes of a service, or of a host that only rules name."""
+    service, rules = world.services.get(host), world.virtual_service(host)
     if service is not None and service.routed(port):
-        return _ruled(world, rules, service, port, proxy) or [default_action(Targets(world, port, service), proxy.grpc)]
+        return _ruled(world, rules, service, port, proxy) or [default_action(Targets(world, port, service))]
     if port != _HTTP_PORT:
         return []
     if rules is not None:
         return _ruled(world, rules, None, port, proxy)
     if service is not None and len(service.ports) == 1:  # an interface asks for port 80 whatever its entry's port is
-        return routes_of(world, host, next(iter(service.ports)), proxy)
-    return _provided(world, host, proxy)
-
-
-def _provided(world: World, interface: str, proxy: Proxy) -> list[envoy.Route]:
-    """The routes of an interface that running servers provide."""
-    providers = world.providers.get(interface, ())
-    if len(providers) == 1:
-        return routes_of(world, providers[0].host, providers[0].port, proxy)
-    if not providers:
-        return []
-    shares = [(str(ClusterName(one.port, "", one.host)), one.count) for one in providers]
-    return [default_action(Targets(world, _HTTP_PORT, None), proxy.grpc, shares)]
+        only = next(iter(service.ports))
+        return _own_routes(world, host, only, proxy) if only != port else []
+    return []
 
 
 def _ruled(
@@ -156,17 +156,19 @@ def _route(
     return route
 
 
-def hosts_read(world: World, host: str) -> Iterable[str]:
-    """The hosts that the routes of ``host`` are made from: itself, its destinations, and its providers."""
-    yield host
-    rules = world.virtual_service(host)
-    if rules is None:
-        for provider in world.providers.get(host, ()):
-            yield from hosts_read(world, provider.host)
-        return
-    targets = Targets(world, 0, None, rules.meta.namespace)
-    for rule in rules.http:
-        yield from (targets.host(one.destination) for one in rule.route)
-        yield from (targets.host(one.destination) for one in rule.mirrors)
-        if rule.mirror is not None:
-            yield targets.host(rule.mirror)
+def hosts_read(world: World, host: str) -> Iterator[str]:
+    """The hosts that the routes of ``host`` are made from: itself, its providers, and their rules' destinations."""
+    for one in (host, *(provider.host for provider in world.providers.get(host, ()))):
+        yield one
+        rules = world.virtual_service(one)
+        if rules is not None:
+            targets = Targets(world, 0, None, rules.meta.namespace)
+            for rule in rules.http:
+                yield from (targets.host(destination) for destination in _destinations(rule))
+
+
+def _destinations(rule: HttpRoute) -> Iterator[Destination]:
+    yield from (one.destination for one in rule.route)
+    yield from (one.destination for one in rule.mirrors)
+    if rule.mirror is not None:
+        yield rule.mirror

@@ -95,11 +95,15 @@ class World:
         return rule.policy if rule else TrafficPolicy()
 
     def find(self, name: str, namespace: str) -> str:
-        """The host that a client of ``namespace`` means by ``name``, short forms included."""
-        if name in self.services or name in self.rules:
-            return name
-        full = resolve_host(name, namespace)
-        return full if full in self.services else f"{name}.{CLUSTER_DOMAIN}" if name.count(".") == 1 else name
+        """The host that a client of ``namespace`` means by ``name``: itself, ``name`` of its own namespace, or
+        ``name.namespace``; where nothing is known of any of them, the name itself."""
+        host = name.lower()
+        if host in self.services or host in self.rules or host in self.providers:
+            return host
+        for full in (resolve_host(host, namespace), f"{host}.{CLUSTER_DOMAIN}"):
+            if full in self.services:
+                return full
+        return host
 
 
 def _most_specific(table: Mapping[str, T], host: str) -> T | None:

@@ -72,7 +72,8 @@ def test_the_other_kinds_are_read():
     assert isinstance(rule.resource, DestinationRule) and rule.problems == []
     entry = spec(
         SE,
-        "hosts: [a.b]\nresolution: STATIC\nports: [{number: 80, name: http, protocol: grpc}]\nendpoints: [{address: 127.0.0.1}]",
+        "hosts: [a.b]\nresolution: STATIC\nports: [{number: 80, name: h, protocol: grpc}]\n"
+        "endpoints: [{address: 127.0.0.1}]",
     )
     assert isinstance(entry.resource, ServiceEntry) and entry.problems == []
     assert entry.resource.ports[0].protocol == "GRPC"
@@ -134,8 +135,9 @@ MISTAKES = [
     ),
     (
         VS,
-        "hosts: [a]\nhttp:\n- route: [{destination: {host: a}}]\n  fault: {abort: {percentage: {value: 101}, httpStatus: 500}}",
-        8,
+        "hosts: [a]\nhttp:\n- route: [{destination: {host: a}}]\n"
+        "  fault:\n    abort: {percentage: {value: 101}, httpStatus: 500}",
+        9,
         "spec.http[0].fault.abort.percentage.value",
         "expected a number from 0 to 100, found the number 101",
     ),

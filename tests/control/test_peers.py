@@ -1,4 +1,4 @@
-"""Real clients of our control plane: Envoy (both variants of ADS) and grpcio's own xDS client carry calls by the rules."""
+"""Real clients of our control plane, Envoy (both variants of ADS) and grpcio's xDS client, carry calls by the rules."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +69,8 @@ def server(
 
 
 def weights(config: Any) -> dict[str, int]:
+    if not config.virtual_hosts:
+        return {}
     (route,) = config.virtual_hosts[0].routes
     return {one.name: one.weight.value for one in route.route.weighted_clusters.clusters}
 
@@ -200,7 +201,7 @@ async def test_a_rule_for_the_interface_itself_wins(plane):
     save(plane.directory / "iface.yaml", own.partition("---")[2])
     async with DeltaClient(plane.port, server("one", "127.0.0.1:1")) as client:
         routes = await client.fetch(RDS, f"{IFACE}:80")
-        while not routes[f"{IFACE}:80"].virtual_hosts or set(weights(routes[f"{IFACE}:80"]).values()) != {50}:
+        while set(weights(routes[f"{IFACE}:80"]).values()) != {50}:
             _, routes, _ = await client.pushed()
 
 
@@ -222,10 +223,10 @@ async def test_a_stream_without_a_node_is_refused(plane):
 
 
 async def page(plane: ControlPlane, path: str) -> str:
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"http://127.0.0.1:{plane.debug_port}{path}") as response:
-            assert response.status == 200
-            return await response.text()
+    url = f"http://127.0.0.1:{plane.debug_port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert response.status == 200
+        return await response.text()
 
 
 async def test_the_debug_pages(plane):
@@ -278,15 +279,18 @@ async def test_clients_that_come_back_after_a_restart_keep_what_they_have_until_
         await one.fetch(CDS, "*")
         while not (routes := await client.fetch(RDS, f"{IFACE}:80"))[f"{IFACE}:80"].virtual_hosts:
             pass
-    async with ControlPlane(tmp_path, port=0, settle=0.4) as plane:
-        async with DeltaClient(plane.port) as back, DeltaClient(plane.port) as new:
-            await back.ask(RDS, (f"{IFACE}:80",), versions={f"{IFACE}:80": "old"})
-            assert (await back.pushed())[1] == {}
-            assert not (await new.fetch(RDS, f"{IFACE}:80"))[f"{IFACE}:80"].virtual_hosts
-            async with DeltaClient(plane.port, server("one", "127.0.0.1:1")) as one:
-                await one.fetch(CDS, "*")
-                _, pushed, _ = await back.pushed()
-                assert pushed[f"{IFACE}:80"] == routes[f"{IFACE}:80"]
+    async with (
+        ControlPlane(tmp_path, port=0, settle=0.4) as plane,
+        DeltaClient(plane.port) as back,
+        DeltaClient(plane.port) as new,
+    ):
+        await back.ask(RDS, (f"{IFACE}:80",), versions={f"{IFACE}:80": "old"})
+        assert (await back.pushed())[1] == {}
+        assert not (await new.fetch(RDS, f"{IFACE}:80"))[f"{IFACE}:80"].virtual_hosts
+        async with DeltaClient(plane.port, server("one", "127.0.0.1:1")) as one:
+            await one.fetch(CDS, "*")
+            _, pushed, _ = await back.pushed()
+            assert pushed[f"{IFACE}:80"] == routes[f"{IFACE}:80"]
     async with ControlPlane(tmp_path, port=0, settle=0.1) as plane, DeltaClient(plane.port) as back:
         await back.ask(RDS, (f"{IFACE}:80",), versions={f"{IFACE}:80": "old"})
         assert (await back.pushed())[1] == {}
@@ -299,7 +303,7 @@ async def test_the_folder_may_vanish_and_come_back(tmp_path):
     (folder / "service.yaml").write_text(SERVICE)
     async with ControlPlane(folder, port=0, settle=0) as plane, DeltaClient(plane.port) as client:
         assert len(await client.fetch(CDS, "*")) == 1
-        os.rename(folder, tmp_path / "away")
+        folder.rename(tmp_path / "away")
         folder.mkdir()
         save(folder / "service.yaml", SERVICE.replace("greeter", "other"))
         names = set()

@@ -53,10 +53,9 @@ class EnvoyProxy:
             assert self._process is not None and self._process.returncode is None, self.log()
             await asyncio.sleep(0.02)
         self.admin = f"http://{address.read_text()}"
-        while await self.page("/ready") != "LIVE\n":
+        while await self.page("/ready") != "LIVE\n":  # noqa: ASYNC110 - another process: nothing to wait on
             await asyncio.sleep(0.02)
-        while not (listeners := json.loads(await self.page("/listeners?format=json")).get("listener_statuses")):
-            await asyncio.sleep(0.02)
+        listeners = json.loads(await self.page("/listeners?format=json"))["listener_statuses"]
         self.port = listeners[0]["local_address"]["socket_address"]["port_value"]
 
     async def page(self, path: str) -> str:
