@@ -96,7 +96,7 @@ class ClusterRuntime:
         self._pools = pools
         self._random = uniform
         self._targets: dict[str, Target] = {}
-        self._picker: Picker | None = None
+        self._picker: Picker[Target] | None = None
         self._stale = False
         self._assignment: ClusterLoadAssignment | None = None
         self.cluster: Cluster | None = None
@@ -152,26 +152,24 @@ class ClusterRuntime:
         """The endpoint for one call; None where the cluster has none."""
         if self._stale:
             self._rebuild()
-        return None if self._picker is None else self._picker.pick()  # type: ignore[return-value]
+        return None if self._picker is None else self._picker.pick()
 
     def _rebuild(self) -> None:
         self._stale = False
         self._picker = self._build(healthy=True) or self._build(healthy=False)
 
-    def _build(self, *, healthy: bool) -> Picker | None:
+    def _build(self, *, healthy: bool) -> Picker[Target] | None:
         assert self.cluster is not None and self._assignment is not None
+        weighted = self.cluster.locality_weighted  # without it the endpoints of a priority are one pool, as in Envoy
         groups = [
-            (
-                group.weight,
-                group.priority,
-                [target for target in self._of(group.endpoints) if not (healthy and target.failing)],
-            )
+            (group.weight if weighted else None, group.priority, self._of(group.endpoints, healthy=healthy))
             for group in self._assignment.localities
         ]
         return build_locality_picker(groups, _known(self.cluster), self._random)
 
-    def _of(self, endpoints: Iterable[Endpoint]) -> list[Target]:
-        return [target for endpoint in endpoints if (target := self._targets.get(endpoint.address)) is not None]
+    def _of(self, endpoints: Iterable[Endpoint], *, healthy: bool) -> list[Target]:
+        targets = [self._targets.get(endpoint.address) for endpoint in endpoints]
+        return [target for target in targets if target is not None and not (healthy and target.failing)]
 
     def statistics(self) -> ClusterStatistics:
         """Name, and counts of endpoints, of failing ones, of calls in flight."""

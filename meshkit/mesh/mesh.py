@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity, Registration
-from meshkit.errors import Unavailable
+from meshkit.errors import DeadlineExceeded, Unavailable
 from meshkit.mesh.clusters import Pools, Target
 from meshkit.mesh.interfaces import Clusters, Interface, View
 from meshkit.mesh.serving import MeshServer
@@ -113,8 +113,8 @@ class Mesh(GrpclibCompat):
     async def _find(self, call: AnyCall, seen: View | None) -> View:
         """The view of the call's interface, once there is one other than ``seen``.
 
-        Raises Unavailable, with what was asked and where, when none comes within the configured wait (or the call's
-        deadline, if that is sooner; until the deadline if the call waits for readiness)."""
+        Raises Unavailable, with what was asked and where, when none comes within the configured wait, DeadlineExceeded
+        when the call's deadline is sooner. A call that waits for readiness waits until its deadline."""
         if self._closed:
             raise Unavailable("the mesh is closed")
         interface = self._interface(call.method.service)
@@ -124,7 +124,8 @@ class Mesh(GrpclibCompat):
             async with asyncio.timeout_at(deadline):
                 return await interface.changed(seen)
         except TimeoutError:
-            raise Unavailable(interface.watch.explain()) from None
+            late = call.deadline is not None and deadline == call.deadline
+            raise (DeadlineExceeded if late else Unavailable)(_nobody(call, interface)) from None
 
     def _interface(self, name: str) -> Interface:
         if (interface := self._interfaces.get(name)) is None:
@@ -192,6 +193,13 @@ def _discovery_options(settings: Settings) -> DiscoveryOptions:
     )
     return DiscoveryOptions(
         address=settings.control_plane, identity=identity, mode=settings.xds, static=settings.interfaces
+    )
+
+
+def _nobody(call: AnyCall, interface: Interface) -> str:
+    name = call.method.service
+    return (
+        f"nobody provides {name}: {interface.watch.explain()}. See who is known: GET /debug/adsz of the control plane"
     )
 
 

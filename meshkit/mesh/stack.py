@@ -20,7 +20,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from meshkit.errors import Unavailable, error_for
 from meshkit.guard import AttemptOutcome, RetryGuard, pushback_of
@@ -38,23 +38,46 @@ __all__ = ["AnyCall", "Stack"]
 Rep = TypeVar("Rep")
 AnyCall = UnaryCall[Any] | Exchange
 
-_READY_PICKS = 5  # Envoy's host_selection_retry_max_attempts, as Istio sets it
+_REPICKS = 5  # Envoy's host_selection_retry_max_attempts, as Istio sets it
 _SAFE = (Idempotency.NO_SIDE_EFFECTS, Idempotency.IDEMPOTENT)
-_UNAVAILABLE = Status.UNAVAILABLE.value
 
 
 class Unreached(Outcome):
-    """An attempt that found no connection: nothing was sent."""
+    """An attempt that found no connection: nothing was sent. The call's own deadline may have been the reason."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(_UNAVAILABLE, message, unprocessed=True)
+    def __init__(self, call: AnyCall, error: Exception) -> None:
+        late = call.deadline is not None and call.deadline <= time.monotonic()
+        status = Status.DEADLINE_EXCEEDED if late else Status.UNAVAILABLE
+        super().__init__(status.value, str(error), unprocessed=True)
 
 
-class Way(NamedTuple):
-    """Where one call goes: the decision of its route, and the cluster that was drawn."""
+class Way:
+    """Where one call goes: the decision of its route, the cluster that was drawn, and the endpoints already tried."""
 
-    decision: Decision
-    cluster: ClusterRuntime
+    __slots__ = ("_last", "_tried", "cluster", "decision")
+
+    def __init__(self, decision: Decision, cluster: ClusterRuntime) -> None:
+        self.decision = decision
+        self.cluster = cluster
+        self._last: Target | None = None
+        self._tried: set[Target] | None = None
+
+    def pick(self) -> Target | None:
+        """An endpoint for the next attempt, rather one that was not tried yet (RetryPolicy.retry_host_predicate)."""
+        target = self.cluster.pick()
+        if self._tried is not None:
+            for _ in range(_REPICKS - 1):
+                if target not in self._tried:
+                    break
+                target = self.cluster.pick()
+        self._last = target
+        return target
+
+    def failed(self) -> None:
+        """The last endpoint was of no use."""
+        if self._last is not None:
+            self._tried = self._tried or set()
+            self._tried.add(self._last)
 
 
 class Stack:
@@ -88,6 +111,7 @@ class Stack:
             delay = guard.next_delay(_ended(outcome))
             if delay is None or not await _pause(delay, call.deadline):
                 return call.reply(outcome)
+            way.failed()
 
     async def open(self, call: Exchange) -> None:
         """Open one attempt of a streaming call; asked again when `stream_attempt` wants the next one."""
@@ -99,10 +123,11 @@ class Stack:
             try:
                 return self._start(call, guard, *await self._reach(way, call))
             except (ConnectionFailed, ConnectionLost) as error:
-                outcome = Unreached(str(error))
+                outcome = Unreached(call, error)
+            way.failed()
             delay = guard.next_delay(_ended(outcome))
             if delay is None or not await _pause(delay, call.deadline):
-                raise Unavailable(outcome.message)
+                raise error_for(status_of(outcome.status), outcome.message)
 
     # -- interface and route -----------------------------------------------------------------------------------------
 
@@ -121,21 +146,21 @@ class Stack:
     # -- attempts ----------------------------------------------------------------------------------------------------
 
     async def _attempt(self, way: Way, call: UnaryCall[Any]) -> Outcome:
-        target = way.cluster.pick()
+        target = way.pick()
         connection = None if target is None else target.pool.ready_nowait()
         try:
             if target is None or connection is None:
                 target, connection = await self._reach(way, call)
             target.in_flight += 1
         except ConnectionFailed as error:
-            return Unreached(str(error))
+            return Unreached(call, error)
         try:
             retry = way.decision.retry
             if retry is None or retry.per_try_timeout is None:
                 return await unary_attempt(connection, call)
             return await _within(retry.per_try_timeout, connection, call)
         except ConnectionLost as error:
-            return Unreached(str(error))
+            return Unreached(call, error)
         finally:
             target.in_flight -= 1
 
@@ -155,8 +180,8 @@ class Stack:
 
         Raises ConnectionFailed with the reason when the endpoint that it waited for cannot be reached."""
         first: Target | None = None
-        for _ in range(_READY_PICKS):
-            if (target := way.cluster.pick()) is None:
+        for _ in range(_REPICKS):
+            if (target := way.pick()) is None:
                 raise ConnectionFailed(way.cluster.name, "the cluster has no endpoints")
             if (connection := target.pool.ready_nowait()) is not None:
                 return target, connection
