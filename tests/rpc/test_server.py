@@ -33,7 +33,9 @@ async def test_unknown_services_and_methods_are_named() -> None:
     async with serving() as (_, address), Channel(address) as channel:
         with pytest.raises(Unimplemented, match=r"unknown service no.Such; served here: echo.v1.Echo"):
             await UnaryCall(channel, raw("/no.Such/Thing"), b"")
-        with pytest.raises(Unimplemented, match=r"unknown method /echo.v1.Echo/Unari; did you mean /echo.v1.Echo/Unary"):
+        with pytest.raises(
+            Unimplemented, match=r"unknown method /echo.v1.Echo/Unari; did you mean /echo.v1.Echo/Unary"
+        ):
             await UnaryCall(channel, raw("/echo.v1.Echo/Unari"), b"")
 
 
@@ -144,7 +146,11 @@ async def test_deadline_and_trace_headers_travel_into_nested_calls() -> None:
             return await self.back.unary(request, timeout=100)
 
     async with calling(service) as back, calling(Front(back)) as front:
-        trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "x-request-id": "7", "other": "x"}
+        trace = {
+            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "x-request-id": "7",
+            "other": "x",
+        }
         await front.unary(EchoRequest(), timeout=5, metadata=trace)
         for context in service.contexts:
             left = context.time_remaining()

@@ -212,7 +212,9 @@ class GrpclibEcho(echo_grpc.EchoBase):
     async def Unary(self, stream: Any) -> None:
         request = await stream.recv_message()
         await self._begin(request, stream)
-        await stream.send_message(echo_pb2.EchoReply(text=request.text, payload=request.payload or bytes(request.count)))
+        await stream.send_message(
+            echo_pb2.EchoReply(text=request.text, payload=request.payload or bytes(request.count))
+        )
         if "echo-trailing-bin" in stream.metadata:
             value = stream.metadata["echo-trailing-bin"]
             await stream.send_trailing_metadata(metadata={"echo-trailing-bin": value})
