@@ -1,6 +1,29 @@
 """Protobuf at compiled speed: encode and decode functions generated once per message class or table."""
 
+from .build import maker
 from .errors import DecodeError, EncodeError
+from .memo import Memo
+from .registry import Codec, codec_for, register
 from .schema import Field, Schema
+from .table import TableCodec, compile_schema
+from .wellknown import ANY, EMPTY, STATUS, Any, Empty, Status
 
-__all__ = ["DecodeError", "EncodeError", "Field", "Schema"]
+__all__ = [
+    "ANY",
+    "EMPTY",
+    "STATUS",
+    "Any",
+    "Codec",
+    "DecodeError",
+    "Empty",
+    "EncodeError",
+    "Field",
+    "Memo",
+    "Schema",
+    "Status",
+    "TableCodec",
+    "codec_for",
+    "compile_schema",
+    "maker",
+    "register",
+]

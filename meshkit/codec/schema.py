@@ -65,6 +65,8 @@ class Field:
     key: str = field(default="string", kw_only=True)
     #: Kind of a map's values, or of what a ``wrapper`` wraps.
     value: str = field(default="string", kw_only=True)
+    #: What the values of a map wrap, where ``value`` is ``wrapper``.
+    wraps: str = field(default="string", kw_only=True)
     #: For ``enum`` (and maps of enums): numbers become members; a number without a member stays an int.
     enum: type[Enum] | None = field(default=None, kw_only=True)
     #: Applied to the value when present, to each item when repeated. Such a field cannot be encoded.

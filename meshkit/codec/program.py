@@ -1,0 +1,59 @@
+"""From a `Schema` to functions: generate, compile, link. Each function is made at its first use, once.
+
+The text of a function is found by `inspect.getsource` and shown in tracebacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from .decoder import Decoder
+from .encoder import Encoder
+from .schema import Schema
+from .text import Text
+
+__all__ = ["function"]
+
+
+@cache
+def function(kind: str, schema: Schema) -> Callable[..., Any]:
+    """The ``decode``, ``merge`` or ``encode`` function of ``schema``."""
+    scope: dict[str, Any] = {}
+    names: dict[tuple[str, Schema], str] = {}
+
+    def link(wanted: str, other: Schema) -> str:
+        name = names.get((wanted, other))
+        if name is None:
+            name = names[wanted, other] = _unique(f"{wanted}_{other.type_name}", scope)
+            scope[name] = _later(scope, name, wanted, other)
+        return name
+
+    text = _write(kind, schema, scope, link)
+    exec(text.compile(f"<meshkit.codec {kind} {schema.name} {id(schema):x}>"), scope)
+    made: Callable[..., Any] = scope["encode" if kind == "encode" else "decode"]
+    return made
+
+
+def _write(kind: str, schema: Schema, scope: dict[str, Any], link: Callable[[str, Schema], str]) -> Text:
+    writer = Encoder(schema, link) if kind == "encode" else Decoder(schema, kind == "merge", link)
+    text = writer.write()
+    scope.update(writer.scope)
+    return text
+
+
+def _later(scope: dict[str, Any], name: str, kind: str, schema: Schema) -> Callable[..., Any]:
+    """A stand-in that makes the function when it is called first, and puts it in its own place."""
+
+    def call(*arguments: Any) -> Any:
+        scope[name] = made = function(kind, schema)
+        return made(*arguments)
+
+    return call
+
+
+def _unique(name: str, scope: dict[str, Any]) -> str:
+    while name in scope:
+        name += "_"
+    return name
