@@ -1,1 +1,4 @@
-"""What meshkit costs, measured beside its peers in one run: ``python -m benchmarks [NAME...] [--quick] [--json FILE]``."""
+"""What meshkit costs, measured beside its peers in one run.
+
+``python -m benchmarks [NAME...] [--quick] [--json FILE]``
+"""

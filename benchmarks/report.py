@@ -15,7 +15,7 @@ PEERS = ("meshkit", "uvloop", "grpcio", "grpclib", "betterproto2", "protobuf", "
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. ``goal`` is in words; ``ok`` says whether the figure meets it, None where there is nothing to meet."""
+    """One figure. ``goal`` is in words; ``ok`` says whether the figure meets it, None where there is none."""
 
     name: str
     value: float

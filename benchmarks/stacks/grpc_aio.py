@@ -15,8 +15,7 @@ SERVICE = "bench.Echo"
 
 class _Echo(grpc.GenericRpcHandler):
     def service(self, details: Any) -> Any:
-        handler = _SHAPES[details.method.rpartition("/")[2]]
-        return handler
+        return _SHAPES[details.method.rpartition("/")[2]]
 
 
 async def _unary(request: Any, context: Any) -> Any:
