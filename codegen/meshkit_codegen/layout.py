@@ -110,8 +110,8 @@ class _Packages:
 class _Pb2:
     """protoc's own Python code: modules imported, classes reached as their attributes.
 
-    Files under one top folder import each other relatively, so that the tree may stand anywhere; across top folders
-    imports are absolute as in ``_pb2`` modules themselves, and the output folder must be on ``sys.path``.
+    ``_pb2`` modules import each other absolutely, from an output folder on ``sys.path``, and so do services across top
+    folders. Under one top folder services import relatively: they work below a package too, where protoc's modules do.
     """
 
     path: str
