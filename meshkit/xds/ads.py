@@ -203,7 +203,9 @@ class AdsMachine:
         state.responses += 1
         state.answered = True
         changed = self._take(state, response, updates)
-        reasons = tuple(f"{update.name or 'a resource without a name'}: {update.reason}" for update in updates if update.reason)
+        reasons = tuple(
+            f"{update.name or 'a resource without a name'}: {update.reason}" for update in updates if update.reason
+        )
         self._acknowledge(state, response, reasons)
         return Verdict(kind, tuple(changed), reasons)
 
@@ -239,7 +241,8 @@ class AdsMachine:
     def statistics(self) -> dict[str, tuple[WatchStatistics, ...]]:
         """Every watch in figures, by the short name of its type."""
         return {
-            kind.name: tuple(entry.statistics() for entry in state.entries.values()) for kind, state in self._types.items()
+            kind.name: tuple(entry.statistics() for entry in state.entries.values())
+            for kind, state in self._types.items()
         }
 
     # -- inside

@@ -1,10 +1,10 @@
 """One watched resource: what is held of it, and what became of the last thing the control plane said about it.
 
-    event \\ state   REQUESTED     RECEIVED      ABSENT        REFUSED
-    VALID           RECEIVED      RECEIVED      RECEIVED      RECEIVED
-    INVALID         REFUSED       RECEIVED      ABSENT        REFUSED      the last good version stays in force
-    REMOVED         ABSENT        ABSENT        ABSENT        ABSENT
-    SILENCE         ABSENT        RECEIVED      ABSENT        REFUSED      no answer within the time given (gRFC A57)
+event \\ state   REQUESTED     RECEIVED      ABSENT        REFUSED
+VALID           RECEIVED      RECEIVED      RECEIVED      RECEIVED
+INVALID         REFUSED       RECEIVED      ABSENT        REFUSED      the last good version stays in force
+REMOVED         ABSENT        ABSENT        ABSENT        ABSENT
+SILENCE         ABSENT        RECEIVED      ABSENT        REFUSED      no answer within the time given (gRFC A57)
 """
 
 from __future__ import annotations
@@ -65,7 +65,14 @@ class Update:
     __slots__ = ("key", "memo", "name", "reason", "resource", "size", "version")
 
     def __init__(
-        self, name: str, key: bytes, size: int, *, resource: Resource | None = None, reason: str = "", memo: object = None
+        self,
+        name: str,
+        key: bytes,
+        size: int,
+        *,
+        resource: Resource | None = None,
+        reason: str = "",
+        memo: object = None,
     ) -> None:
         self.name = name
         self.key = key
@@ -145,4 +152,6 @@ class Entry:
     def statistics(self) -> WatchStatistics:
         """A frozen view."""
         unobeyed = self.resource.unobeyed if self.resource is not None else {}
-        return WatchStatistics(self.name, self.state.value, self.version, self.error, self.updates, self.bytes, unobeyed)
+        return WatchStatistics(
+            self.name, self.state.value, self.version, self.error, self.updates, self.bytes, unobeyed
+        )

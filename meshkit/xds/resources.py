@@ -73,6 +73,8 @@ class HeaderMatch:
 
     ``string`` compares ``value`` (or ``regex``) with all values of the header joined with ",";
     ``present`` is present_match; ``range`` is [start, end) over the header's integer value.
+    ``name`` may be a pseudo-header: Istio sends ``:method``, ``:authority`` and ``:scheme`` (of a gRPC call: POST, the
+    authority of the call, http or https).
     """
 
     name: str
@@ -110,7 +112,11 @@ class WeightedCluster:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """route.v3.RetryPolicy. ``retry_on`` holds the words as Envoy and gRPC spell them; times in seconds."""
+    """route.v3.RetryPolicy. ``retry_on`` holds the words as Envoy and gRPC spell them; times in seconds.
+
+    ``num_retries`` 0: no retries, whatever the virtual host says. ``other_hosts``: the predicate ``previous_hosts`` is
+    set, so that a retry should go to an endpoint that was not tried yet where there is one.
+    """
 
     retry_on: frozenset[str]
     num_retries: int = 1
@@ -118,6 +124,7 @@ class RetryPolicy:
     base_interval: float = 0.025
     max_interval: float = 0.25
     retriable_status_codes: frozenset[int] = frozenset()
+    other_hosts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +176,22 @@ class VirtualHost:
 
 @dataclass(frozen=True, slots=True)
 class RouteConfiguration:
-    """route.v3.RouteConfiguration. ``unobeyed`` counts, by path, the fields on the wire that we do not obey yet."""
+    """route.v3.RouteConfiguration. ``unobeyed`` counts, by path, the fields on the wire that we do not obey yet.
+
+    ``ignore_port``: domains have no ports, so a port of the authority does not take part in choosing a virtual host.
+    """
 
     name: str
     virtual_hosts: tuple[VirtualHost, ...]
     unobeyed: Mapping[str, int] = field(default_factory=dict[str, int])
+    ignore_port: bool = False
 
 
 # -- cluster.v3 ------------------------------------------------------------------------------------------------------
 
 
 class ClusterType(Enum):
-    """cluster.v3.Cluster.DiscoveryType, and AGGREGATE for ``envoy.clusters.aggregate``."""
+    """cluster.v3.Cluster.DiscoveryType; AGGREGATE for ``envoy.clusters.aggregate``, OTHER for any other cluster_type."""
 
     STATIC = "STATIC"
     STRICT_DNS = "STRICT_DNS"
@@ -188,6 +199,7 @@ class ClusterType(Enum):
     EDS = "EDS"
     ORIGINAL_DST = "ORIGINAL_DST"
     AGGREGATE = "AGGREGATE"
+    OTHER = "OTHER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +229,9 @@ class OutlierDetection:
     interval: float | None = None
     base_ejection_time: float | None = None
     max_ejection_percent: int | None = None
+    enforcing_consecutive_5xx: int | None = None
+    enforcing_consecutive_gateway_failure: int | None = None
+    max_ejection_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +247,8 @@ class Cluster:
 
     ``assignment`` is an inline load_assignment (STATIC, *_DNS). ``hosts`` are the services that Istio's metadata
     names (``metadata.istio.services[].host``): on ``inbound|port||`` clusters, the services that select this workload.
+    ``locality_weighted``: localities share traffic by their weights (common_lb_config.locality_weighted_lb_config, or a
+    wrr_locality policy). ``panic_threshold``: the percentage of usable endpoints below which all are used; None: not set.
     """
 
     name: str
@@ -244,6 +261,8 @@ class Cluster:
     outlier_detection: OutlierDetection | None = None
     aggregate: Aggregate | None = None
     hosts: tuple[str, ...] = ()
+    locality_weighted: bool = False
+    panic_threshold: float | None = None
     unobeyed: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
@@ -272,7 +291,12 @@ class Locality:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """endpoint.v3.LbEndpoint. ``address``: ``ip:port``, ``[ip6]:port``, ``host:port`` (DNS clusters) or ``unix:path``."""
+    """endpoint.v3.LbEndpoint. ``address``: ``ip:port``, ``[ip6]:port``, ``host:port`` (DNS clusters), ``unix:path``, or
+    ``internal:name`` (an Envoy internal listener; never usable from here).
+
+    ``tls_mode`` is ``istio`` where the endpoint speaks Istio's mutual TLS (metadata envoy.transport_socket_match),
+    ``workload`` is Istio's ``name;namespace;canonical name;revision;cluster``.
+    """
 
     address: str
     weight: int = 1

@@ -136,5 +136,3 @@ class DeltaStream(Stream):
             return []
         named = self.table.named(kind, name)
         return self._respond(kind, named, () if named else (name,))
-
-

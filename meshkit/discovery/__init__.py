@@ -1,0 +1,29 @@
+"""Finding interfaces: the one ADS stream, what each interface needs of it, and a snapshot of each, published whole."""
+
+from .discovery import Discovery, DiscoveryStatistics
+from .node import NodeIdentity, Registration, build_node
+from .options import DiscoveryOptions
+from .snapshot import ClusterSnapshot, Snapshot, SnapshotState
+from .strategy import DirectAddresses, HostPort, Location, Strategy, Unknown
+from .stream import StreamStatistics
+from .watch import InterfaceStatistics, InterfaceWatch
+
+__all__ = [
+    "ClusterSnapshot",
+    "DirectAddresses",
+    "Discovery",
+    "DiscoveryOptions",
+    "DiscoveryStatistics",
+    "HostPort",
+    "InterfaceStatistics",
+    "InterfaceWatch",
+    "Location",
+    "NodeIdentity",
+    "Registration",
+    "Snapshot",
+    "SnapshotState",
+    "Strategy",
+    "StreamStatistics",
+    "Unknown",
+    "build_node",
+]

@@ -1,0 +1,241 @@
+"""From resources to the configuration of one interface: a pure function (gRFC A74 without listeners).
+
+    location -> RDS -> virtual host -> clusters (CDS) -> endpoints (EDS)
+
+Strategies are tried in order: the first whose routes exist is taken, and later ones are not even asked. What is absent
+or refused on the way from a route to endpoints only fails calls that are sent there (`Draft.notes`); what is not
+answered yet keeps the whole assembly waiting, so that nobody ever sees a route without its endpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from meshkit.route import find_virtual_host
+from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, Entry, EntryState, ResourceType
+from meshkit.xds.resources import (
+    Cluster,
+    ClusterLoadAssignment,
+    ClusterType,
+    Endpoint,
+    LocalityEndpoints,
+    PathMatch,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    StringMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+
+from .snapshot import ClusterSnapshot
+from .strategy import DirectAddresses, HostPort, Location, Unknown
+
+__all__ = ["Assembly", "Draft", "Naming", "Need", "Resources", "assemble"]
+
+Need = tuple[ResourceType, str]
+_MAX_DEPTH = 16  # gRFC A37: aggregates inside aggregates
+_EDS_TYPES = (ClusterType.EDS, ClusterType.ORIGINAL_DST)
+
+
+class Resources(Protocol):
+    """What is held of the control plane's resources; an ADS machine is one."""
+
+    def entry(self, kind: ResourceType, name: str, /) -> Entry | None:
+        """What is held of one resource."""
+        ...
+
+    def complete(self, kind: ResourceType, /) -> bool:
+        """Whether all resources of a type are known, so that one without an entry does not exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How a control plane names the routes of a host: Istio's default generator, or its ``grpc`` one."""
+
+    generator: str = ""
+
+    @property
+    def all_clusters(self) -> bool:
+        """Whether clusters come all together, by wildcard, and not by name."""
+        return self.generator != "grpc"
+
+    def routes(self, place: HostPort) -> str:
+        """The name to ask RDS for."""
+        return f"{place.host}:{place.port}" if self.all_clusters else self.cluster(place)
+
+    def cluster(self, place: HostPort) -> str:
+        """The cluster of the whole host, whose port may be one that has no routes."""
+        return f"outbound|{place.port}||{place.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A complete configuration: ``host`` None means that the interface is nowhere."""
+
+    host: VirtualHost | None
+    authority: str
+    clusters: dict[str, ClusterSnapshot]
+    notes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What became of an interface. ``draft`` is None while something is ``missing``.
+
+    ``needs`` are all resources that take part and therefore must be watched. ``trail`` says, per strategy asked, what
+    was asked for and what came of it.
+    """
+
+    draft: Draft | None
+    needs: frozenset[Need]
+    missing: tuple[Need, ...]
+    trail: tuple[str, ...]
+
+
+class _Walk:
+    """One pass over the resources; collects what it needs and what is missing."""
+
+    def __init__(self, resources: Resources, naming: Naming) -> None:
+        self._resources = resources
+        self._naming = naming
+        self.needs: dict[Need, None] = {}
+        self.missing: dict[Need, None] = {}
+        self.clusters: dict[str, ClusterSnapshot] = {}
+        self.notes: dict[str, str] = {}
+
+    def look(self, kind: ResourceType, name: str) -> Entry | None:
+        """The entry of a resource, noted as needed; noted as missing if no answer came for it yet."""
+        entry = self._resources.entry(kind, name)
+        self.needs[kind, name] = None
+        if _unanswered(entry, self._resources.complete(kind)):
+            self.missing[kind, name] = None
+        return entry
+
+    def host(self, place: HostPort) -> tuple[VirtualHost | None, str, str]:
+        """The virtual host of a place, the authority it was found under, and what to say about it."""
+        name = self._naming.routes(place)
+        entry = self.look(ROUTES, name)
+        asked = f"RDS {name}"
+        if (ROUTES, name) in self.missing:
+            return None, "", f"{asked}: no answer yet"
+        config = entry.resource if entry is not None else None
+        if isinstance(config, RouteConfiguration) and config.virtual_hosts:
+            host, authority = _choose(config, place)
+            said = "found" if host is not None else f"no virtual host for {place.host}:{place.port}"
+            return host, authority, f"{asked}: {said}"
+        return self._without_routes(place, f"{asked}: {_why_absent(entry, 'it has no routes')}")
+
+    def _without_routes(self, place: HostPort, said: str) -> tuple[VirtualHost | None, str, str]:
+        """A port that is not HTTP has no routes, but it has a cluster."""
+        name = self._naming.cluster(place)
+        entry = self.look(CLUSTERS, name)
+        if (CLUSTERS, name) in self.missing:
+            return None, "", f"{said}; CDS {name}: no answer yet"
+        if entry is None or entry.resource is None:
+            return None, "", f"{said}; CDS {name}: {_why_absent(entry, 'it does not exist')}"
+        return _route_to(name), f"{place.host}:{place.port}", f"{said}; CDS {name}: found"
+
+    def follow(self, host: VirtualHost) -> None:
+        """All clusters that the routes of ``host`` lead to."""
+        for route in host.routes:
+            if isinstance(route.action, RouteAction):
+                for weighted in route.action.clusters:
+                    self.cluster(weighted.name, _MAX_DEPTH)
+
+    def cluster(self, name: str, depth: int) -> None:
+        """One cluster, those it is made of, and the endpoints."""
+        if name in self.clusters or name in self.notes:
+            return
+        entry = self.look(CLUSTERS, name)
+        cluster = entry.resource if entry is not None else None
+        if isinstance(cluster, Cluster):
+            self.clusters[name] = ClusterSnapshot(cluster, self.endpoints(cluster))
+            if cluster.aggregate is not None and depth:
+                for child in cluster.aggregate.clusters:
+                    self.cluster(child, depth - 1)
+        elif (CLUSTERS, name) not in self.missing:
+            self.notes[name] = f"cluster {name}: {_why_absent(entry, 'the control plane does not have it')}"
+
+    def endpoints(self, cluster: Cluster) -> ClusterLoadAssignment:
+        """The endpoints of a cluster; none where there are none, with a note saying why."""
+        if cluster.type not in _EDS_TYPES or (cluster.type is not ClusterType.EDS and "|" not in cluster.name):
+            return cluster.assignment or ClusterLoadAssignment(cluster.name)
+        name = cluster.service_name or cluster.name
+        entry = self.look(ASSIGNMENTS, name)
+        if entry is not None and isinstance(entry.resource, ClusterLoadAssignment):
+            return entry.resource
+        if (ASSIGNMENTS, name) not in self.missing:
+            self.notes[cluster.name] = f"endpoints of {name}: {_why_absent(entry, 'the control plane has none')}"
+        return ClusterLoadAssignment(cluster.name)
+
+
+def assemble(
+    interface: str, places: Sequence[tuple[str, Location]], resources: Resources, naming: Naming, where: str
+) -> Assembly:
+    """The configuration of ``interface``, which strategies by name say is at ``places``, from ``resources``.
+
+    ``where`` is the control plane's address, for explanations.
+    """
+    walk = _Walk(resources, naming)
+    trail: list[str] = []
+    for strategy, place in places:
+        host, authority, said = _look_at(interface, place, walk, where)
+        trail.append(f"{strategy}: {said}")
+        if host is not None:
+            walk.follow(host)
+            return _result(walk, Draft(host, authority, walk.clusters, walk.notes), trail)
+        if walk.missing:
+            break
+    return _result(walk, Draft(None, "", {}, {}), trail)
+
+
+def _result(walk: _Walk, draft: Draft, trail: list[str]) -> Assembly:
+    return Assembly(None if walk.missing else draft, frozenset(walk.needs), tuple(walk.missing), tuple(trail))
+
+
+def _look_at(interface: str, place: Location, walk: _Walk, where: str) -> tuple[VirtualHost | None, str, str]:
+    if isinstance(place, Unknown):
+        return None, "", place.reason
+    if isinstance(place, DirectAddresses):
+        snapshot = _direct(interface, place)
+        walk.clusters[snapshot.cluster.name] = snapshot
+        return _route_to(snapshot.cluster.name), interface, f"{', '.join(place.addresses)}"
+    host, authority, said = walk.host(place)
+    return host, authority, f"asked {where} for {said}"
+
+
+def _choose(config: RouteConfiguration, place: HostPort) -> tuple[VirtualHost | None, str]:
+    """The virtual host for ``host:port``, or for the host where domains have no ports."""
+    authority = f"{place.host}:{place.port}"
+    found = None if config.ignore_port else find_virtual_host(config, authority)
+    return found or find_virtual_host(config, place.host), authority
+
+
+def _unanswered(entry: Entry | None, complete: bool) -> bool:
+    return not complete if entry is None else entry.state is EntryState.REQUESTED
+
+
+def _why_absent(entry: Entry | None, otherwise: str) -> str:
+    if entry is None or not entry.error:
+        return otherwise
+    return f"refused, {entry.error}" if entry.state is EntryState.REFUSED else entry.error
+
+
+@lru_cache(maxsize=1024)
+def _route_to(cluster: str) -> VirtualHost:
+    """A virtual host whose calls all go to one cluster."""
+    action = RouteAction((WeightedCluster(cluster, 1),))
+    return VirtualHost(cluster, ("*",), (Route(PathMatch(StringMatch.PREFIX, "/"), action, name="default"),))
+
+
+@lru_cache(maxsize=1024)
+def _direct(interface: str, place: DirectAddresses) -> ClusterSnapshot:
+    name = f"static|{interface}"
+    endpoints = tuple(Endpoint(address) for address in place.addresses)
+    assignment = ClusterLoadAssignment(name, (LocalityEndpoints(endpoints),))
+    return ClusterSnapshot(Cluster(name, ClusterType.STATIC, assignment=assignment), assignment)

@@ -1,0 +1,201 @@
+"""Per-interface caches: which resources each interface needs, and its snapshot, published whole. No I/O in here.
+
+A resource is subscribed to while at least one interface needs it. While a new configuration is incomplete the old one
+stays published, and what it was made from stays subscribed, so that it stays fresh too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from meshkit.route import RouteTable
+from meshkit.xds import ASSIGNMENTS, CLUSTERS, WILDCARD, AdsMachine, Resource, ResourceType, WatchStatistics
+from meshkit.xds.resources import Cluster, ClusterLoadAssignment
+
+from .assembly import Assembly, Draft, Naming, Need, assemble
+from .report import Report
+from .snapshot import ClusterSnapshot, Snapshot, SnapshotState
+from .strategy import Strategy
+from .watch import InterfaceWatch
+
+__all__ = ["InterfaceCache"]
+
+
+class InterfaceCache:
+    """All watched interfaces over one ADS machine. ``changed`` is called when the machine has something to send."""
+
+    def __init__(
+        self,
+        machine: AdsMachine,
+        strategies: Sequence[Strategy],
+        naming: Naming,
+        where: str,
+        changed: Callable[[], object],
+        condition: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._machine = machine
+        self._strategies = tuple(strategies)
+        self._naming = naming
+        self._where = where
+        self._changed = changed
+        self._users: defaultdict[Need, set[InterfaceWatch]] = defaultdict(set)
+        self.watches: dict[str, InterfaceWatch] = {}
+        self.condition = condition
+        self.report = Report()
+        for strategy in self._strategies:
+            strategy.listen(self.refresh)
+
+    def __repr__(self) -> str:
+        return f"InterfaceCache({len(self.watches)} interfaces, {len(self._users)} resources)"
+
+    def watch(self, interface: str) -> InterfaceWatch:
+        """Use ``interface``: its watch, new or shared. Call `InterfaceWatch.release` when done."""
+        watch = self.watches.get(interface)
+        if watch is None:
+            watch = self.watches[interface] = InterfaceWatch(interface, self, self._release)
+            watch.users = 1
+            self._refresh(watch)
+        else:
+            watch.users += 1
+        return watch
+
+    def update(self, kind: ResourceType, names: Iterable[str]) -> None:
+        """The machine took in a response of ``kind`` that changed the resources ``names``."""
+        affected = {watch: None for name in names for watch in self._users.get((kind, name), ())}
+        if kind is CLUSTERS:  # a whole answer also tells what does not exist
+            affected.update({w: None for w in self.watches.values() if w.assembly is not None and w.assembly.missing})
+        for watch in affected:
+            self._refresh(watch)
+
+    def refresh(self) -> None:
+        """Look at every interface again: a strategy knows something new."""
+        for watch in tuple(self.watches.values()):
+            self._refresh(watch)
+
+    def figures(self, need: Need) -> tuple[WatchStatistics, ...]:
+        """The statistics of one resource, if it is held."""
+        entry = self._machine.entry(*need)
+        return () if entry is None else (entry.statistics(),)
+
+    def _release(self, watch: InterfaceWatch) -> None:
+        watch.users -= 1
+        if not watch.users and self.watches.get(watch.interface) is watch:
+            del self.watches[watch.interface]
+            self._need(watch, frozenset())
+
+    def _refresh(self, watch: InterfaceWatch) -> None:
+        if self.watches.get(watch.interface) is not watch:
+            return  # released by a listener of another cell, a moment ago
+        places = [(strategy.name, strategy.locate(watch.interface)) for strategy in self._strategies]
+        assembly = assemble(watch.interface, places, self._machine, self._naming, self._where)
+        watch.assembly = assembly
+        if assembly.draft is not None:
+            watch.kept = assembly.needs
+            self._need(watch, assembly.needs)
+            self._publish(watch, assembly, assembly.draft)
+        else:
+            self._need(watch, assembly.needs | watch.kept)
+            fresh = _freshened(watch.cell.value, self._machine)
+            if fresh is not None:
+                watch.cell.set(fresh)
+
+    def _need(self, watch: InterfaceWatch, needs: frozenset[Need]) -> None:
+        added, dropped = needs - watch.needs, watch.needs - needs
+        watch.needs = needs
+        for need in sorted(added, key=str):
+            users = self._users[need]
+            if not users:
+                self._subscribe(*need)
+            users.add(watch)
+        for need in dropped:
+            users = self._users[need]
+            users.discard(watch)
+            if not users:
+                del self._users[need]
+                self._unsubscribe(*need)
+        if added or dropped:
+            self._changed()
+
+    def _subscribe(self, kind: ResourceType, name: str) -> None:
+        """Istio's default generator sends all clusters or none, so they are asked for with the first resource."""
+        if self._naming.all_clusters:
+            self._machine.subscribe(CLUSTERS, WILDCARD)
+        if kind is not CLUSTERS or not self._naming.all_clusters:
+            self._machine.subscribe(kind, name)
+
+    def _unsubscribe(self, kind: ResourceType, name: str) -> None:
+        self.report.forget(kind, name)
+        if kind is not CLUSTERS or not self._naming.all_clusters:
+            self._machine.unsubscribe(kind, name)
+
+    def _publish(self, watch: InterfaceWatch, assembly: Assembly, draft: Draft) -> None:
+        old = watch.cell.value
+        new = _absent(old, assembly.trail) if draft.host is None else _ready(old, draft)
+        if new is not None:
+            watch.cell.set(new)
+        for need in assembly.needs:
+            self.report.tell(need[0], self._machine.entry(*need))
+
+
+def _absent(old: Snapshot, trail: tuple[str, ...]) -> Snapshot | None:
+    reason = "; ".join(trail)
+    if old.state is SnapshotState.ABSENT and old.reason == reason:
+        return None
+    return Snapshot(old.interface, SnapshotState.ABSENT, reason, version=old.version + 1)
+
+
+def _ready(old: Snapshot, draft: Draft) -> Snapshot | None:
+    """The snapshot of a draft, out of the parts of the old one where they are the same; None if all of it is."""
+    clusters = {name: _same(old.clusters.get(name), new) for name, new in draft.clusters.items()}
+    routes = old.routes
+    assert draft.host is not None
+    if routes is None or routes.virtual_host is not draft.host or old.authority != draft.authority:
+        routes = RouteTable(draft.host, authority=draft.authority)
+    unchanged = (
+        routes is old.routes
+        and clusters.keys() == old.clusters.keys()
+        and all(cluster is old.clusters[name] for name, cluster in clusters.items())
+        and draft.notes == old.notes
+    )
+    if unchanged:
+        return None
+    return Snapshot(
+        old.interface,
+        SnapshotState.READY,
+        routes=routes,
+        clusters=clusters,
+        authority=draft.authority,
+        notes=draft.notes,
+        version=old.version + 1,
+    )
+
+
+def _freshened(old: Snapshot, machine: AdsMachine) -> Snapshot | None:
+    """The old snapshot with its clusters and endpoints as they are now, while a new one is not complete; None if they
+    are the same. An endpoint that vanished is gone at once, whatever else is awaited."""
+    clusters = {name: _same(held, _current(held, machine)) for name, held in old.clusters.items()}
+    if all(cluster is old.clusters[name] for name, cluster in clusters.items()):
+        return None
+    return replace(old, clusters=clusters, version=old.version + 1)
+
+
+def _current(held: ClusterSnapshot, machine: AdsMachine) -> ClusterSnapshot:
+    cluster = _resource(machine, CLUSTERS, held.cluster.name)
+    if not isinstance(cluster, Cluster):
+        cluster = held.cluster
+    assignment = _resource(machine, ASSIGNMENTS, cluster.service_name or cluster.name) or cluster.assignment
+    return ClusterSnapshot(cluster, assignment if isinstance(assignment, ClusterLoadAssignment) else held.assignment)
+
+
+def _resource(machine: AdsMachine, kind: ResourceType, name: str) -> Resource | None:
+    entry = machine.entry(kind, name)
+    return None if entry is None else entry.resource
+
+
+def _same(old: ClusterSnapshot | None, new: ClusterSnapshot) -> ClusterSnapshot:
+    if old is None or old.cluster is not new.cluster:
+        return new
+    same = old.assignment is new.assignment or not (old.assignment.localities or new.assignment.localities)
+    return old if same else new

@@ -1,0 +1,143 @@
+"""The one ADS stream of a process and everything that hangs on it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from meshkit.cell import Cell
+from meshkit.tasks import Scope
+from meshkit.xds import CLUSTERS, ROUTES, WILDCARD, Node, ResourceType, Verdict, WatchStatistics
+
+from .assembly import Naming
+from .cache import InterfaceCache
+from .node import Registration, build_node
+from .options import DiscoveryOptions
+from .patience import Patience
+from .strategy import HostPort, Strategy, make_strategies
+from .stream import AdsStream, StreamStatistics
+from .watch import InterfaceStatistics, InterfaceWatch
+
+__all__ = ["Discovery", "DiscoveryStatistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryStatistics:
+    """Everything in figures: the stream, each interface, each resource that is held of each type."""
+
+    stream: StreamStatistics
+    interfaces: tuple[InterfaceStatistics, ...]
+    resources: dict[str, tuple[WatchStatistics, ...]]
+
+
+class Discovery:
+    """Finds interfaces through a control plane, and tells it what this process serves.
+
+    ``strategies`` replaces those that ``options.strategies`` names. The stream is opened when there is something to ask
+    for or to tell, so a process that needs no mesh never connects. All methods must be called on the event loop.
+    """
+
+    def __init__(self, options: DiscoveryOptions, *, strategies: tuple[Strategy, ...] | None = None) -> None:
+        self.options = options
+        self._machine = options.variant.machine()
+        self._registrations: tuple[Registration, ...] = ()
+        self._announced: Cell[Node | None] = Cell(None)
+        self._naming = Naming(options.identity.generator)
+        self._scope = Scope("discovery")
+        self._stream = AdsStream(options, self._machine, self.node, self._changed, self._sent)
+        self._patience = Patience(self._machine, options.patience, options.clock, self._silent)
+        if strategies is None:
+            strategies = make_strategies(options.strategies, options.static)
+        self._cache = InterfaceCache(
+            self._machine, strategies, self._naming, options.address, self._stream.poke, self.condition
+        )
+
+    def __repr__(self) -> str:
+        return f"Discovery({self._stream!r}, {self._machine!r})"
+
+    async def start(self) -> None:
+        """Start keeping the stream; returns at once, whether or not the control plane is there."""
+        self._scope.start(self._stream.run(), name="stream")
+        self._scope.start(self._patience.run(), name="patience")
+
+    async def close(self) -> None:
+        """End the stream and all work. Snapshots stay as they are."""
+        await self._scope.close()
+
+    def watch(self, interface: str) -> InterfaceWatch:
+        """Use ``interface`` from now until `InterfaceWatch.release`; shared by all its users."""
+        return self._cache.watch(interface)
+
+    def publish(self, *registrations: Registration) -> None:
+        """Tell the control plane that this process serves these too. Costs one new stream if one was open."""
+        self._register(tuple(dict.fromkeys((*self._registrations, *registrations))))
+
+    def withdraw(self, *registrations: Registration) -> None:
+        """Take back what was published; without arguments, all of it."""
+        kept = tuple(r for r in self._registrations if r not in registrations) if registrations else ()
+        self._register(kept)
+
+    async def announced(self) -> None:
+        """Wait until the control plane has answered a stream that carried what is published now."""
+        node = self.node()
+        await self._announced.wait(lambda value: value == node)
+
+    def node(self) -> Node:
+        """What this process tells about itself now."""
+        return build_node(self.options.identity, self._registrations)
+
+    def local_services(self, port: int) -> tuple[str, ...]:
+        """The services whose workloads listen on ``port`` of this process, as far as the control plane told.
+
+        Istio's default generator sends a cluster ``inbound|<port>||`` whose metadata names them.
+        """
+        entry = self._machine.entry(CLUSTERS, f"inbound|{port}||")
+        resource = entry.resource if entry is not None else None
+        return tuple(getattr(resource, "hosts", ()))
+
+    def condition(self) -> str:
+        """What is wrong with the control plane; "" while nothing is."""
+        if self._stream.answered:
+            return ""
+        return f"The control plane {self.options.address} is not reached: {self._stream.error or 'no answer yet'}"
+
+    def statistics(self) -> DiscoveryStatistics:
+        """A frozen view of everything."""
+        interfaces = tuple(watch.statistics() for watch in self._cache.watches.values())
+        return DiscoveryStatistics(self._stream.statistics(), interfaces, self._machine.statistics())
+
+    # -- inside
+
+    def _register(self, registrations: tuple[Registration, ...]) -> None:
+        if registrations == self._registrations:
+            return
+        self._registrations = registrations
+        self._ask_for_something()
+        asyncio.get_running_loop().call_soon(self._tell)
+
+    def _ask_for_something(self) -> None:
+        """A node goes out with a request only, so a pure server asks for something too: for the clusters, which also
+        tell it its own services, or for the routes of its own service where clusters are asked for by name."""
+        if self._naming.all_clusters:
+            self._machine.subscribe(CLUSTERS, WILDCARD)
+        else:
+            for registration in self._registrations:
+                self._machine.subscribe(ROUTES, self._naming.routes(HostPort(registration.host, registration.port)))
+        self._stream.poke()
+
+    def _tell(self) -> None:
+        """However often the set changed in this turn, the stream is re-opened once."""
+        if self._stream.node is not None and self._stream.node != self.node():
+            self._stream.reopen()
+
+    def _changed(self, verdict: Verdict) -> None:
+        if self._stream.node is not None and self._announced.value != self._stream.node:
+            self._announced.set(self._stream.node)
+        if verdict.kind is not None:
+            self._cache.update(verdict.kind, verdict.changed)
+
+    def _sent(self) -> None:
+        self._patience.note()
+
+    def _silent(self, kind: ResourceType, name: str) -> None:
+        self._cache.update(kind, (name,))

@@ -1,0 +1,105 @@
+"""Who this process is, and what it serves: the node of the ADS stream (Istio's metadata, dubbo-go's, and our own).
+
+Istio reads node metadata at the first request of a stream only, wants every label to be a string and INSTANCE_IPS to be
+a comma-separated one (pilot/pkg/model/proxy.go). What a process serves is said twice: ``LABELS.DUBBO_GO`` is the format
+of dubbo-go (a JSON object in a string, ``providers:<interface>:<version>:<group>`` to ``host:port``), which clients find
+through ``/debug/adsz``; ``MESHKIT.endpoints`` also says where the server listens, which makes it an endpoint of its
+service without anybody else's help.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from meshkit.xds import Json, Node
+from meshkit.xds.resources import Locality
+
+__all__ = ["NodeIdentity", "Registration", "build_node"]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A server of this process: ``interfaces`` served at ``address`` (``ip:port``) as ``host`` on its service ``port``.
+
+    ``host`` is the service's full name, ``greeter.default.svc.cluster.local``.
+    """
+
+    host: str
+    address: str
+    interfaces: tuple[str, ...]
+    port: int = 80
+
+
+def _pod() -> str:
+    return os.environ.get("POD_NAME") or f"meshkit-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """This process among others. ``pod`` is unique per process; ``labels`` select it in DestinationRules and policies.
+
+    ``generator``: Istio's resource generator, ``""`` for the default one or ``grpc``. ``metadata`` adds to, and wins
+    over, what is made here.
+    """
+
+    service: str = ""
+    namespace: str = "default"
+    address: str = "127.0.0.1"
+    pod: str = field(default_factory=_pod)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    domain: str = "cluster.local"
+    cluster_id: str = "Kubernetes"
+    service_account: str = ""
+    generator: str = ""
+    locality: Locality | None = None
+    metadata: Mapping[str, Json] = field(default_factory=dict[str, Json])
+
+
+def build_node(identity: NodeIdentity, registrations: Iterable[Registration] = ()) -> Node:
+    """The node of ``identity`` while it serves ``registrations``."""
+    served = tuple(registrations)
+    suffix = f"{identity.namespace}.svc.{identity.domain}"
+    metadata: dict[str, Json] = {
+        "NAMESPACE": identity.namespace,
+        "CLUSTER_ID": identity.cluster_id,
+        "INSTANCE_IPS": identity.address,
+        "LABELS": _labels(identity, served),
+    }
+    if identity.generator:
+        metadata["GENERATOR"] = identity.generator
+    else:
+        metadata["DISABLE_HBONE_SEND"] = "true"  # no endpoints that only Envoy's internal listeners reach
+    if identity.service_account:
+        metadata["SERVICE_ACCOUNT"] = identity.service_account
+    if served:
+        metadata["MESHKIT"] = {"endpoints": [_endpoint(registration) for registration in served]}
+    return Node(
+        id=f"sidecar~{identity.address}~{identity.pod}.{identity.namespace}~{suffix}",
+        cluster=f"{identity.service}.{identity.namespace}" if identity.service else identity.namespace,
+        metadata={**metadata, **identity.metadata},
+        locality=identity.locality,
+    )
+
+
+def _labels(identity: NodeIdentity, served: tuple[Registration, ...]) -> dict[str, Json]:
+    labels: dict[str, Json] = {"app": identity.service} if identity.service else {}
+    labels.update(identity.labels)
+    if served:
+        labels["DUBBO_GO"] = json.dumps(providers(served), sort_keys=True)
+    return labels
+
+
+def providers(registrations: Iterable[Registration]) -> dict[str, str]:
+    """dubbo-go's interface map: ``providers:<interface>::`` (no version, no group) to ``host:port``."""
+    return {
+        f"providers:{interface}::": f"{registration.host}:{registration.port}"
+        for registration in registrations
+        for interface in registration.interfaces
+    }
+
+
+def _endpoint(registration: Registration) -> dict[str, Json]:
+    return {"host": registration.host, "port": registration.port, "address": registration.address}

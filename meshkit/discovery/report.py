@@ -1,0 +1,47 @@
+"""Says once per version of a resource what the control plane asks for and we do not do yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from meshkit.balance import known_policies
+from meshkit.observe.log import event_logger
+from meshkit.xds import Entry, Resource, ResourceType
+from meshkit.xds.resources import Cluster
+
+__all__ = ["Report", "unobeyed"]
+
+_LOG = event_logger("meshkit.discovery")
+
+
+def unobeyed(resource: Resource) -> Mapping[str, int]:
+    """The fields of a resource that are not obeyed, by path; a balancing policy that is not registered is one too."""
+    if isinstance(resource, Cluster) and resource.lb.name not in known_policies():
+        return {**resource.unobeyed, f"lb_policy[{resource.lb.name}]": 1}
+    return resource.unobeyed
+
+
+class Report:
+    """Remembers which version of each resource was reported."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[ResourceType, str], bytes] = {}
+
+    def tell(self, kind: ResourceType, entry: Entry | None) -> None:
+        """Warn about an entry's resource, once per version of it."""
+        if entry is None or entry.resource is None or self._told.get((kind, entry.name)) == entry.key:
+            return
+        self._told[kind, entry.name] = entry.key
+        fields = unobeyed(entry.resource)
+        if fields:
+            _LOG.warning(
+                "configuration that is not obeyed yet",
+                type=kind.name,
+                resource=entry.name,
+                version=entry.version,
+                fields=dict(fields),
+            )
+
+    def forget(self, kind: ResourceType, name: str) -> None:
+        """Nobody uses the resource any more."""
+        self._told.pop((kind, name), None)

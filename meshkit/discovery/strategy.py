@@ -1,0 +1,132 @@
+"""Where an interface lives: several ways to find out, behind one protocol, tried in the configured order.
+
+A strategy answers at once with what it knows now, and tells its listener when its answers may have changed; what it
+names is then watched on the ADS stream. To add one: a class with these three names, and a line in `_MAKERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from meshkit.errors import ConfigError
+
+__all__ = [
+    "DirectAddresses",
+    "HostPort",
+    "Location",
+    "StandardResources",
+    "StaticMap",
+    "Strategy",
+    "Unknown",
+    "make_strategies",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A host and port of the mesh, whose routes the control plane knows."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class DirectAddresses:
+    """Endpoints without a control plane."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The strategy does not know the interface; ``reason`` continues the sentence "strategy NAME: "."""
+
+    reason: str
+
+
+Location = HostPort | DirectAddresses | Unknown
+
+
+class Strategy(Protocol):
+    """One way from an interface to where it lives."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration and in explanations."""
+        ...
+
+    def locate(self, interface: str) -> Location:
+        """What is known now, without waiting."""
+        ...
+
+    def listen(self, changed: Callable[[], object]) -> None:
+        """Call ``changed`` whenever an answer of `locate` may have become another one."""
+        ...
+
+
+class StandardResources:
+    """A VirtualService or ServiceEntry whose host is the lower-cased interface, on port 80 (the one port on which Istio
+    serves a VirtualService's host that no service stands behind). The embedded control plane answers the same name for
+    interfaces that servers have registered."""
+
+    name = "standard"
+
+    def locate(self, interface: str) -> Location:
+        """Every interface may be there."""
+        return HostPort(interface.lower(), 80)
+
+    def listen(self, changed: Callable[[], object]) -> None:
+        """Its answers never change: the routes do."""
+
+
+class StaticMap:
+    """Interfaces by configuration: to ``host:port`` in the mesh, or to ``static:ip:port[,ip:port...]`` outside of it."""
+
+    name = "static"
+
+    def __init__(self, entries: Mapping[str, str]) -> None:
+        self._entries = {interface: _parse(interface, text) for interface, text in entries.items()}
+
+    def locate(self, interface: str) -> Location:
+        """The configured place."""
+        return self._entries.get(interface, Unknown("the interface is not in the static map"))
+
+    def listen(self, changed: Callable[[], object]) -> None:
+        """Configuration does not change."""
+
+
+def _parse(interface: str, text: str) -> Location:
+    if text.startswith("static:"):
+        addresses = tuple(part.strip() for part in text.removeprefix("static:").split(",") if part.strip())
+        if not addresses:
+            raise ConfigError(
+                f"static map: {interface!r} has no address in {text!r}; expected static:IP:PORT[,IP:PORT...]"
+            )
+        return DirectAddresses(tuple(_address(interface, address) for address in addresses))
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(f"static map: {interface!r} is {text!r}; expected HOST:PORT or static:IP:PORT[,IP:PORT...]")
+    return HostPort(host, int(port))
+
+
+def _address(interface: str, address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if address.startswith("unix:") or (host and port.isdecimal() and 0 < int(port) < 65536):
+        return address
+    raise ConfigError(f"static map: {interface!r} has the address {address!r}; expected IP:PORT or unix:PATH")
+
+
+_MAKERS: Mapping[str, Callable[[Mapping[str, str]], Strategy]] = {
+    "static": StaticMap,
+    "standard": lambda _: StandardResources(),
+}
+
+
+def make_strategies(names: Sequence[str], static: Mapping[str, str]) -> tuple[Strategy, ...]:
+    """The strategies of these names, in this order. Raises ConfigError for a name that is not known."""
+    unknown = [name for name in names if name not in _MAKERS]
+    if unknown:
+        raise ConfigError(f"strategy {unknown[0]!r} is not known; known are {', '.join(_MAKERS)}")
+    return tuple(_MAKERS[name](static) for name in names)

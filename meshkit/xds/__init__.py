@@ -1,0 +1,38 @@
+"""Configuration from a control plane: frozen resources, their decoding and checking, and the ADS stream as a machine."""
+
+from .ads import AdsMachine, Named, Request, Response, Verdict
+from .batch import decode_updates
+from .delta import DeltaMachine
+from .entry import Entry, EntryState, Resource, Update, WatchStatistics
+from .messages import DELTA, SOTW, Variant
+from .node import Node
+from .sotw import SotwMachine
+from .struct import Json
+from .types import ASSIGNMENTS, CLUSTERS, ROUTES, TYPES, WILDCARD, ResourceType
+
+__all__ = [
+    "ASSIGNMENTS",
+    "CLUSTERS",
+    "DELTA",
+    "ROUTES",
+    "SOTW",
+    "TYPES",
+    "WILDCARD",
+    "AdsMachine",
+    "DeltaMachine",
+    "Entry",
+    "EntryState",
+    "Json",
+    "Named",
+    "Node",
+    "Request",
+    "ResourceType",
+    "Response",
+    "Resource",
+    "SotwMachine",
+    "Update",
+    "Variant",
+    "Verdict",
+    "WatchStatistics",
+    "decode_updates",
+]

@@ -1,0 +1,98 @@
+"""The resources of one response, decoded in slices, before the ADS machine takes them all in at once.
+
+Bytes that an entry holds already, or refused already, are recognised by their fingerprint and not decoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from meshkit.codec import DecodeError, Memo
+
+from .ads import AdsMachine, Named, Response
+from .assignments import decode_assignment
+from .clusters import decode_cluster
+from .entry import Entry, Resource, Update, fingerprint
+from .resources import ClusterLoadAssignment
+from .routes import decode_routes
+from .tables import Invalid
+from .types import ASSIGNMENTS, CLUSTERS, ROUTES, ResourceType, type_of
+
+__all__ = ["decode_updates", "peek_name"]
+
+Decoder = Callable[[bytes, Memo | None], Generator[int, None, Resource]]
+
+_BIG = 16_384  # from here on a resource is worth remembering item by item
+
+
+def _whole(decode: Callable[[bytes], Resource]) -> Decoder:
+    def decoder(data: bytes, _: Memo | None) -> Generator[int, None, Resource]:
+        return decode(data)
+        yield  # never reached: it makes this a generator, of a single slice
+
+    return decoder
+
+
+_DECODERS: dict[ResourceType, Decoder] = {
+    CLUSTERS: _whole(decode_cluster),
+    ASSIGNMENTS: decode_assignment,
+    ROUTES: _whole(decode_routes),
+}
+
+
+def decode_updates(response: Response, machine: AdsMachine) -> Generator[int, None, list[Update]]:
+    """The updates that a response brings, one per resource. Each yield is a place to pause at.
+
+    Never raises for bad bytes: they become the ``reason`` of an update. A response of a type that is never asked for
+    gives nothing.
+    """
+    kind = type_of(response.type_url)
+    updates: list[Update] = []
+    if kind is None:
+        return updates
+    for resource in response.resources:
+        if resource.value or resource.type_url:  # a wrapper without a resource only prolongs a TTL
+            update = yield from _update(kind, resource, machine)
+            update.version = resource.version
+            updates.append(update)
+            yield 1
+    return updates
+
+
+def _update(kind: ResourceType, named: Named, machine: AdsMachine) -> Generator[int, None, Update]:
+    data, name = named.value, named.name or peek_name(named.value)
+    size, key = len(data), fingerprint(data)
+    entry = machine.entry(kind, name)
+    if entry is not None and (known := entry.recall(key, size)) is not None:
+        return known
+    if named.type_url != kind.url:
+        return Update(name, key, size, reason=f"a {named.type_url} in a response of {kind.url}")
+    memo = _memo(entry, size)
+    try:
+        resource = yield from _DECODERS[kind](data, memo)
+    except (Invalid, DecodeError) as error:
+        return Update(name, key, size, reason=str(error))
+    return Update(named.name or _name(resource), key, size, resource=resource, memo=memo)
+
+
+def _memo(entry: Entry | None, size: int) -> Memo | None:
+    if entry is not None and isinstance(entry.memo, Memo):
+        return entry.memo
+    return Memo() if size > _BIG else None
+
+
+def _name(resource: Resource) -> str:
+    return resource.cluster_name if isinstance(resource, ClusterLoadAssignment) else resource.name
+
+
+def peek_name(data: bytes) -> str:
+    """The name of a resource without decoding it: field 1 of all our types, if it comes first; else "".
+
+    Enough to find the entry that identical bytes belong to, and to name a resource that cannot be decoded.
+    """
+    if len(data) < 2 or data[0] != 0x0A:  # field 1, length-delimited
+        return ""
+    size, start = data[1], 2
+    if size & 0x80 and len(data) > 2:
+        size, start = size & 0x7F | data[2] << 7, 3
+    return data[start : start + size].decode("utf-8", "replace")

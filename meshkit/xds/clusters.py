@@ -1,0 +1,229 @@
+"""Cluster: bytes to frozen value, checked (gRFC A27, A37, A42, A48, A52; Envoy's rules where Istio relies on them).
+
+A control plane that serves sidecars sends every cluster of the mesh, most of which this process will never use, so what
+only Envoy can do (original destinations, cluster types of its own, TLS by SDS) is taken and counted, not refused.
+Refused: no name, EDS from anywhere but this stream, a logical DNS cluster without exactly one endpoint, an aggregate of
+nothing, a balancing policy that is not known, percentages above 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from meshkit.codec import compile_schema
+
+from .assignments import check_assignment
+from .cluster_tables import AGGREGATE, CLUSTER, LB_POLICIES
+from .resources import Aggregate, CircuitBreaker, Cluster, ClusterType, LbPolicy, OutlierDetection
+from .struct import decode_struct
+from .tables import Invalid
+
+__all__ = ["decode_cluster"]
+
+Parameters = dict[str, int | float | str | bool]
+Counts = dict[str, int]
+
+_MAX_DEPTH = 16  # gRFC A52: policies inside policies
+_TYPES = (
+    ClusterType.STATIC,
+    ClusterType.STRICT_DNS,
+    ClusterType.LOGICAL_DNS,
+    ClusterType.EDS,
+    ClusterType.ORIGINAL_DST,
+)
+_AGGREGATE = "envoy.clusters.aggregate"
+_NOT_OBEYED = ("circuit_breakers", "outlier_detection")
+"""Decoded, but nothing in the runtime acts on them yet; counted like fields that are not decoded."""
+
+# Cluster.LbPolicy; 4 was ORIGINAL_DST_LB. CLUSTER_PROVIDED belongs to clusters that choose for themselves.
+_ENUM: dict[int, tuple[str, str]] = {
+    0: ("ROUND_ROBIN", "round_robin_lb_config"),
+    1: ("LEAST_REQUEST", "least_request_lb_config"),
+    2: ("RING_HASH", "ring_hash_lb_config"),
+    3: ("RANDOM", ""),
+    5: ("MAGLEV", "maglev_lb_config"),
+    6: ("ROUND_ROBIN", ""),
+    7: ("ROUND_ROBIN", ""),  # LOAD_BALANCING_POLICY_CONFIG: read from load_balancing_policy, which is then set
+}
+_EXTENSIONS = {
+    "RoundRobin": "ROUND_ROBIN",
+    "LeastRequest": "LEAST_REQUEST",
+    "Random": "RANDOM",
+    "RingHash": "RING_HASH",
+    "Maglev": "MAGLEV",
+    "ClientSideWeightedRoundRobin": "WEIGHTED_ROUND_ROBIN",
+    "PickFirst": "PICK_FIRST",
+    "ClusterProvided": "ROUND_ROBIN",
+}
+_PARAMETERS = ("choice_count", "minimum_ring_size", "maximum_ring_size", "table_size")
+
+
+def decode_cluster(data: bytes) -> Cluster:
+    """The bytes of an envoy.config.cluster.v3.Cluster. Raises `Invalid` or DecodeError."""
+    counts: Counts = {}
+    raw = compile_schema(CLUSTER).decode(data, counts)
+    if not raw.name:
+        raise Invalid("name is not set")
+    for name in _NOT_OBEYED:
+        if getattr(raw, name) is not None:
+            counts[name] = 1
+    kind, aggregate = _kind(raw, counts)
+    if kind in _CHECKS:
+        _CHECKS[kind](raw)
+    lb, weighted = _balancing(raw, counts)
+    common = raw.common_lb_config
+    return Cluster(
+        name=raw.name,
+        type=kind,
+        service_name=raw.eds_cluster_config.service_name if raw.eds_cluster_config is not None else "",
+        lb=lb,
+        connect_timeout=raw.connect_timeout,
+        assignment=raw.load_assignment,
+        circuit_breaker=_breaker(raw.circuit_breakers),
+        outlier_detection=_outliers(raw.outlier_detection),
+        aggregate=aggregate,
+        hosts=_hosts(raw.metadata),
+        locality_weighted=weighted or (common is not None and common.locality_weighted_lb_config is not None),
+        panic_threshold=_panic(common),
+        unobeyed=dict(sorted(counts.items())),
+    )
+
+
+# -- kinds
+
+
+def _kind(raw: Any, counts: Counts) -> tuple[ClusterType, Aggregate | None]:
+    custom = raw.cluster_type
+    if custom is None:
+        number = raw.type or 0
+        if not 0 <= number < len(_TYPES):
+            raise Invalid(f"type {number} is not known")
+        return _TYPES[number], None
+    if custom.name != _AGGREGATE or custom.typed_config is None:
+        counts[f"cluster_type[{custom.name}]"] = 1
+        return ClusterType.OTHER, None
+    names = compile_schema(AGGREGATE).decode(custom.typed_config.value).clusters
+    if not names:
+        raise Invalid("an aggregate of no clusters")
+    return ClusterType.AGGREGATE, Aggregate(names)
+
+
+def _check_eds(raw: Any) -> None:
+    config = raw.eds_cluster_config
+    source = config.eds_config if config is not None else None
+    if source is None or (source.ads is None and source.self is None):
+        raise Invalid("eds_cluster_config.eds_config is neither ads nor self")
+
+
+def _check_logical_dns(raw: Any) -> None:
+    localities = raw.load_assignment.localities if raw.load_assignment is not None else ()
+    if len(localities) != 1 or len(localities[0].endpoints) != 1:
+        raise Invalid("LOGICAL_DNS needs a load_assignment of exactly one endpoint")
+
+
+def _check_inline(raw: Any) -> None:
+    if raw.load_assignment is not None:
+        check_assignment(raw.load_assignment)
+
+
+_CHECKS: Mapping[ClusterType, Callable[[Any], None]] = {
+    ClusterType.EDS: _check_eds,
+    ClusterType.LOGICAL_DNS: _check_logical_dns,
+    ClusterType.STATIC: _check_inline,
+    ClusterType.STRICT_DNS: _check_inline,
+}
+
+
+# -- balancing
+
+
+def _balancing(raw: Any, counts: Counts) -> tuple[LbPolicy, bool]:
+    """The policy, and whether it weighs localities. load_balancing_policy wins over the enum (gRFC A52)."""
+    if raw.load_balancing_policy is not None:
+        return _extension(raw.load_balancing_policy, counts, _MAX_DEPTH)
+    if raw.lb_policy not in _ENUM:
+        raise Invalid(f"lb_policy {raw.lb_policy} is not known")
+    name, config = _ENUM[raw.lb_policy]
+    return LbPolicy(name, _parameters(getattr(raw, config) if config else None)), False
+
+
+def _extension(policies: Any, counts: Counts, depth: int) -> tuple[LbPolicy, bool]:
+    if not depth:
+        raise Invalid(f"load_balancing_policy: more than {_MAX_DEPTH} policies inside each other")
+    asked: list[str] = []
+    for policy in policies.policies:
+        config = policy.typed_extension_config
+        url = config.typed_config.type_url if config is not None and config.typed_config is not None else ""
+        schema = LB_POLICIES.get(url.rpartition("/")[2])
+        if schema is not None:
+            inner: Counts = {}
+            raw = compile_schema(schema).decode(config.typed_config.value, inner)
+            counts.update({f"load_balancing_policy.{path}": count for path, count in inner.items()})
+            return _policy(schema.name.rpartition(".")[2], raw, counts, depth)
+        asked.append(url or "one without a configuration")
+    raise Invalid(f"load_balancing_policy: none of {', '.join(asked) or 'no policies'} is supported")
+
+
+def _policy(kind: str, raw: Any, counts: Counts, depth: int) -> tuple[LbPolicy, bool]:
+    if kind == "WrrLocality":
+        if raw.endpoint_picking_policy is None:
+            raise Invalid("load_balancing_policy: WrrLocality without endpoint_picking_policy")
+        return _extension(raw.endpoint_picking_policy, counts, depth - 1)[0], True
+    locality = getattr(raw, "locality_lb_config", raw)
+    weighted = getattr(locality, "locality_weighted_lb_config", None) is not None
+    return LbPolicy(_EXTENSIONS[kind], _parameters(raw)), weighted
+
+
+def _parameters(raw: Any) -> Parameters:
+    found = {name: getattr(raw, name, None) for name in _PARAMETERS}
+    if (choices := found["choice_count"]) is not None and choices < 2:
+        raise Invalid(f"choice_count {choices} is below 2")  # gRFC A48
+    bias = getattr(raw, "active_request_bias", None)
+    found["active_request_bias"] = bias.default_value if bias is not None else None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+# -- the rest
+
+
+def _panic(common: Any) -> float | None:
+    threshold = common.healthy_panic_threshold if common is not None else None
+    return None if threshold is None else float(threshold.value)
+
+
+def _breaker(raw: Any) -> CircuitBreaker | None:
+    """The first thresholds of priority DEFAULT (gRFC A32)."""
+    found = next((t for t in raw.thresholds if t.priority == 0), None) if raw is not None else None
+    if found is None:
+        return None
+    return CircuitBreaker(found.max_connections, found.max_pending_requests, found.max_requests, found.max_retries)
+
+
+def _outliers(raw: Any) -> OutlierDetection | None:
+    if raw is None:
+        return None
+    for name in ("max_ejection_percent", "enforcing_consecutive_5xx", "enforcing_consecutive_gateway_failure"):
+        if (getattr(raw, name) or 0) > 100:
+            raise Invalid(f"outlier_detection.{name} is above 100")
+    return OutlierDetection(
+        consecutive_5xx=raw.consecutive_5xx,
+        consecutive_gateway_failure=raw.consecutive_gateway_failure,
+        interval=raw.interval,
+        base_ejection_time=raw.base_ejection_time,
+        max_ejection_percent=raw.max_ejection_percent,
+        enforcing_consecutive_5xx=raw.enforcing_consecutive_5xx,
+        enforcing_consecutive_gateway_failure=raw.enforcing_consecutive_gateway_failure,
+        max_ejection_time=raw.max_ejection_time,
+    )
+
+
+def _hosts(metadata: Any) -> tuple[str, ...]:
+    istio = metadata.filter_metadata.get("istio") if metadata is not None else None
+    if not istio:
+        return ()
+    services = decode_struct(istio).get("services")
+    named = (
+        [service.get("host") for service in services if isinstance(service, dict)] if isinstance(services, list) else []
+    )
+    return tuple(host for host in named if isinstance(host, str))

@@ -1,0 +1,34 @@
+"""From an interface to a place."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshkit.discovery import DirectAddresses, HostPort, Unknown
+from meshkit.discovery.strategy import StandardResources, StaticMap, make_strategies
+from meshkit.errors import ConfigError
+
+
+def test_standard_resources_are_the_lower_cased_interface_on_port_80() -> None:
+    assert StandardResources().locate("helloworld.v1.Greeter") == HostPort("helloworld.v1.greeter", 80)
+
+
+def test_static_map() -> None:
+    places = StaticMap({"a.B": "b.default.svc:8080", "c.D": "static:127.0.0.1:1, [::1]:2,unix:/tmp/s"})
+    assert places.locate("a.B") == HostPort("b.default.svc", 8080)
+    assert places.locate("c.D") == DirectAddresses(("127.0.0.1:1", "[::1]:2", "unix:/tmp/s"))
+    assert isinstance(places.locate("e.F"), Unknown)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "host", "host:", ":80", "host:http", "host:70000", "static:", "static:host", "static:a:b"]
+)
+def test_bad_entries_are_named(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"a\.B"):
+        StaticMap({"a.B": text})
+
+
+def test_order_is_that_of_the_configuration() -> None:
+    assert [s.name for s in make_strategies(("standard", "static"), {})] == ["standard", "static"]
+    with pytest.raises(ConfigError, match="known are static, standard"):
+        make_strategies(("dns",), {})
