@@ -4,7 +4,8 @@ Rules (xDS protocol, "Incremental xDS"):
 - a type's first request of CDS or LDS that subscribes to nothing means everything, and so does the name ``*``;
 - ``initial_resource_versions`` of the first request say what the client has: only what differs is sent;
 - a name that is subscribed to is always answered, also if the client has it (Envoy asks again for a cluster's endpoints
-  when it makes the cluster anew); names are taken from every request, whatever its nonce;
+  when it makes the cluster anew), and so is a name given up that the wildcard may bring all the same;
+- names are taken from every request, whatever its nonce;
 - a cluster or listener that does not exist is in removed_resources, at once and when it goes; routes and endpoints of
   unknown names are sent empty, as istiod does;
 - a NACK is recorded; what was rejected counts as told and is sent again when it changes;
@@ -69,8 +70,8 @@ class DeltaMachine:
             return self._first(request)
         if request.nonce:
             watch.last.answer(request.nonce, request.error)
-        self._unsubscribe(watch, request.unsubscribe)
-        return self._subscribe(watch, request.subscribe)
+        doubtful = self._unsubscribe(watch, request.unsubscribe)
+        return self._subscribe(watch, request.subscribe, doubtful)
 
     def push(self, view: View) -> list[DeltaResponse]:
         """Show the client a new view: what it watches and does not have yet, and what is no more."""
@@ -111,22 +112,24 @@ class DeltaMachine:
         """Istio's grpc generator knows no wildcard clusters."""
         return type_url in WHOLE and not (type_url == CDS and self.view.proxy.grpc)
 
-    def _unsubscribe(self, watch: Watch, names: Sequence[str]) -> None:
+    def _unsubscribe(self, watch: Watch, names: Sequence[str]) -> list[str]:
+        """Forget names. Those that a wildcard may still bring are returned: the client has dropped them."""
         if _WILDCARD in names:
             watch.wildcard = False
             watch.forget([name for name in watch.told if name not in watch.names])
-        if not watch.wildcard:
-            watch.forget(names)
-        for name in names:
-            watch.names.pop(name, None)
+        dropped = [name for name in names if name in watch.names]
+        watch.forget(dropped)
+        return dropped if watch.wildcard else []
 
-    def _subscribe(self, watch: Watch, names: Sequence[str]) -> list[DeltaResponse]:
-        if not names:
+    def _subscribe(self, watch: Watch, names: Sequence[str], doubtful: Sequence[str]) -> list[DeltaResponse]:
+        if not names and not doubtful:
             return []
         watch.wildcard = watch.wildcard or _WILDCARD in names
         asked = [name for name in names if name != _WILDCARD]
         watch.subscribe(asked)
-        changed, removed = self._difference(watch, watch.current(self.view), set(asked))
+        current = watch.current(self.view)
+        changed, removed = self._difference(watch, current, set(asked))
+        removed += [name for name in doubtful if name not in current and name not in removed]
         if not changed and not removed and asked:
             return []  # held back until the view is settled
         return [self._respond(watch, changed, removed)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
 from yaml.nodes import Node
@@ -33,25 +34,35 @@ from .shape import (
     duration,
     integer,
     list_of,
-    map_of,
     number,
     record,
     text,
 )
-from .virtual_service import export_to, interval, port_number
+from .virtual_service import export_to, interval, labels, port_selector
 
 __all__ = ["destination_rule"]
 
 _count = integer(0, 2**31 - 1)
+
+
+def _as_cookie(name: str, path: str = "", ttl: timedelta | None = None) -> tuple[str, str, timedelta | None]:
+    return name, path, ttl
+
+
+def _as_ring(size: int = 1024) -> int:
+    return size
+
+
+def _as_maglev(size: int = 65537) -> int:
+    return size
+
+
 _cookie = record(
-    lambda name, path="", ttl=None: (name, path, ttl),
+    _as_cookie,
     {"name": Field("name", text, required=True), "path": Field("path", text), "ttl": Field("ttl", duration)},
 )
-_ring = record(
-    lambda minimum_ring_size=1024: minimum_ring_size,
-    {"minimumRingSize": Field("minimum_ring_size", integer(1, 8_388_608))},
-)
-_maglev = record(lambda table_size=65537: table_size, {"tableSize": Field("table_size", integer(2, 5_000_011))})
+_ring = record(_as_ring, {"minimumRingSize": Field("size", integer(1, 8_388_608))})
+_maglev = record(_as_maglev, {"tableSize": Field("size", integer(2, 5_000_011))})
 _consistent_hash = record(
     ConsistentHash,
     {
@@ -73,7 +84,12 @@ _warmup = record(
         "aggression": Field("aggression", number(0, 1e6)),
     },
 )
-_warmup_seconds: Shape[Warmup] = lambda node, place: Warmup(interval(node, place))  # noqa: E731
+
+
+def _warmup_seconds(node: Node, place: Place) -> Warmup:
+    return Warmup(interval(node, place))
+
+
 _SIMPLE = ("ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "UNSPECIFIED")
 
 
@@ -169,8 +185,7 @@ _POLICY: dict[str, Field] = {
     "outlierDetection": Field("outlier_detection", _outlier_detection),
     "tls": Field("tls", _tls),
 }
-_port_selector = record(lambda number: number, {"number": Field("number", port_number, required=True)})
-_port_policy = record(PortPolicy, {"port": Field("port", _port_selector, required=True)} | _POLICY)
+_port_policy = record(PortPolicy, {"port": Field("port", port_selector, required=True)} | _POLICY)
 _traffic_policy = record(
     TrafficPolicy,
     _POLICY | {"portLevelSettings": Field("port_levels", list_of(_port_policy))},
@@ -180,7 +195,7 @@ _subset = record(
     Subset,
     {
         "name": Field("name", text, required=True),
-        "labels": Field("labels", map_of(text)),
+        "labels": Field("labels", labels),
         "trafficPolicy": Field("policy", _traffic_policy),
     },
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
+from betterproto2 import Message
 from envoy_data_plane.google.protobuf import Any as AnyMessage
 
 from meshkit.codec import codec_for
@@ -27,12 +27,12 @@ class Encoded:
     hollow: bool = False
 
 
-def encode(message: Any) -> bytes:
+def encode(message: Message) -> bytes:
     """The bytes of one of envoy_data_plane's messages."""
     return codec_for(type(message)).encode(message)
 
 
-def encoded(type_url: str, name: str, message: Any, *, hollow: bool = False) -> Encoded:
+def encoded(type_url: str, name: str, message: Message, *, hollow: bool = False) -> Encoded:
     """A named message with its version."""
     body = encode(message)
     wrapped = encode(AnyMessage(type_url=type_url, value=body))

@@ -44,8 +44,21 @@ def _any(node: Node, place: Place) -> Node:
     return node
 
 
+def _name(name: str, namespace: str = "default", **rest: object) -> tuple[str, str]:
+    return name, namespace
+
+
+def _head(api_version: str, kind: str) -> tuple[str, str]:
+    return api_version, kind
+
+
+def _parts(api_version: str, kind: str, metadata: tuple[str, str], spec: Node, status: object = None) -> _Parts:
+    return metadata, spec
+
+
+_Parts = tuple[tuple[str, str], Node]
 _metadata = record(
-    lambda name, namespace="default", **rest: (name, namespace),
+    _name,
     {
         "name": Field("name", text, required=True),
         "namespace": Field("namespace", text),
@@ -71,7 +84,7 @@ _KIND = {
     "apiVersion": Field("api_version", text, required=True),
     "kind": Field("kind", text, required=True),
 }
-_kind_only = record(lambda api_version, kind: (api_version, kind), _KIND)
+_kind_only = record(_head, _KIND)
 
 
 def parse(document: Document, file: str) -> Parsed:
@@ -92,7 +105,7 @@ def _parse(document: Document, report: Report, parsed: Parsed) -> None:
         parsed.foreign = f"{kind} ({api_version})"
         return
     envelope = record(
-        lambda api_version, kind, metadata, spec=None, status=None: (metadata, spec),
+        _parts,
         _KIND
         | {
             "metadata": Field("metadata", _metadata, required=True),

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from watchfiles import awatch
+from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]  # mentions trio, which is not there
 
 from meshkit.errors import ConfigError
 from meshkit.net import ServerOptions

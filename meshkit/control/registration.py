@@ -53,11 +53,18 @@ def read_registration(node: str, metadata: Mapping[str, Any], locality: str = ""
 
 def labels_of(metadata: Mapping[str, Any]) -> dict[str, str]:
     """The labels of a node; those that are not text are left out."""
-    labels = metadata.get("LABELS")
-    if not isinstance(labels, Mapping):
-        return {}
-    pairs = cast(Mapping[Any, Any], labels).items()
-    return {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, str)}
+    labels = _mapping(metadata.get("LABELS")) or {}
+    return {name: value for name, value in labels.items() if isinstance(name, str) and isinstance(value, str)}
+
+
+def _mapping(value: object) -> Mapping[Any, Any] | None:
+    mapping = cast("Mapping[Any, Any]", value)
+    return mapping if isinstance(value, Mapping) else None
+
+
+def _list(value: object) -> list[Any] | None:
+    listed = cast("list[Any]", value)
+    return listed if isinstance(value, list) else None
 
 
 def _workload(node: str, namespace: str, labels: Mapping[str, str]) -> str:
@@ -70,11 +77,11 @@ def _workload(node: str, namespace: str, labels: Mapping[str, str]) -> str:
 def _listed(value: Any, faults: list[str]) -> Iterator[tuple[str, int, str, int]]:
     if value is None:
         return
-    listed = cast(Mapping[str, Any], value).get("endpoints") if isinstance(value, Mapping) else None
-    if not isinstance(listed, list):
+    listed = _list((_mapping(value) or {}).get("endpoints"))
+    if listed is None:
         faults.append(f"{METADATA_KEY}: expected a mapping with a list of endpoints")
         return
-    for index, entry in enumerate(cast(list[Any], listed)):
+    for index, entry in enumerate(listed):
         try:
             yield _endpoint(entry)
         except (KeyError, TypeError, ValueError) as error:
@@ -83,9 +90,9 @@ def _listed(value: Any, faults: list[str]) -> Iterator[tuple[str, int, str, int]
 
 def _endpoint(entry: Any) -> tuple[str, int, str, int]:
     """host, port, address, number. A number in a protobuf Struct is a float."""
-    if not isinstance(entry, Mapping):
+    given = _mapping(entry)
+    if given is None:
         raise TypeError("expected a mapping with host, port and address")
-    given = cast(Mapping[str, Any], entry)
     host, address, port = given.get("host"), given.get("address"), given.get("port", _DEFAULT_PORT)
     if not isinstance(host, str) or not isinstance(address, str) or not host:
         raise TypeError("expected host and address as text")
@@ -103,13 +110,13 @@ def _interfaces(text: str, faults: list[str]) -> Iterator[tuple[str, tuple[str, 
     if not text:
         return
     try:
-        table = json.loads(text)
+        table = _mapping(json.loads(text))
     except ValueError:
         table = None
-    if not isinstance(table, dict):
+    if table is None:
         faults.append(f"LABELS.{INTERFACES_LABEL}: expected a JSON object")
         return
-    for key, value in cast(dict[str, Any], table).items():
+    for key, value in table.items():
         role, _, rest = key.partition(":")
         host, port = host_port(value) if isinstance(value, str) else ("", 0)
         if role == "providers" and rest and host:

@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from yaml.nodes import Node
 
 from .model import Meta, Port, ServiceEntry, WorkloadEntry
-from .shape import Field, Place, Shape, checked, choice, integer, list_of, map_of, record, text
-from .virtual_service import export_to, port_number
+from .shape import Field, Place, Shape, checked, choice, integer, list_of, map_of, only, record, text
+from .virtual_service import export_to, labels, port_number
 
 __all__ = ["is_address", "service_entry", "workload_entry"]
 
@@ -51,7 +51,7 @@ def _different(ports: tuple[Port, ...]) -> str:
 _WORKLOAD: dict[str, Field] = {
     "address": Field("address", text),
     "ports": Field("ports", map_of(port_number)),
-    "labels": Field("labels", map_of(text)),
+    "labels": Field("labels", labels),
     "locality": Field("locality", text),
     "weight": Field("weight", integer(0, 2**31 - 1)),
 }
@@ -62,9 +62,7 @@ _SERVICE = {
     "ports": Field("ports", checked(list_of(_port, at_least=1), _different), required=True),
     "location": Field("location", choice("MESH_EXTERNAL", "MESH_INTERNAL")),
     "resolution": Field("resolution", choice("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN")),
-    "workloadSelector": Field(
-        "selector", record(lambda labels: labels, {"labels": Field("labels", map_of(text), True)})
-    ),
+    "workloadSelector": Field("selector", only("labels", labels)),
     "exportTo": Field("export_to", export_to),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,7 @@ class Session:
             self._failure = error
         await self._inbox.put(_END)
 
-    async def responses(self) -> AsyncIterator[SotwResponse | DeltaResponse]:
+    async def responses(self) -> AsyncGenerator[SotwResponse | DeltaResponse, None]:
         """What to send to the client, until it ends its side."""
         while (request := await self._inbox.get()) is not _END:
             if request is not _LOOK:

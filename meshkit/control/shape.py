@@ -34,6 +34,7 @@ __all__ = [
     "list_of",
     "map_of",
     "number",
+    "only",
     "record",
     "text",
 ]
@@ -247,6 +248,15 @@ def record(
         return build(**dict(zip(arguments, read_values, strict=False)))
 
     return read
+
+
+def only(name: str, shape: Shape[T]) -> Shape[T]:
+    """A mapping with one field, which must be there and stands for the whole."""
+
+    def build(value: T) -> T:
+        return value
+
+    return record(build, {name: Field("value", shape, required=True)})
 
 
 def _unknown(name: str, fields: Mapping[str, Field], unsupported: frozenset[str]) -> str:

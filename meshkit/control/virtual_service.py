@@ -43,11 +43,12 @@ from .shape import (
     list_of,
     map_of,
     number,
+    only,
     record,
     text,
 )
 
-__all__ = ["GRPC_STATUSES", "export_to", "port_number", "virtual_service"]
+__all__ = ["GRPC_STATUSES", "export_to", "interval", "labels", "port_number", "port_selector", "virtual_service"]
 
 GRPC_STATUSES = (
     "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
@@ -116,13 +117,13 @@ _match = record(
     unsupported=("statPrefix",),
 )
 
-_port_selector = record(lambda number: number, {"number": Field("number", port_number, required=True)})
+port_selector = only("number", port_number)
 _destination = record(
     Destination,
     {
         "host": Field("host", text, required=True),
         "subset": Field("subset", text),
-        "port": Field("port", _port_selector),
+        "port": Field("port", port_selector),
     },
 )
 _operations = record(
@@ -176,7 +177,12 @@ _retries = record(
 )
 
 _percent = record(Percent, {"value": Field("value", number(0, 100), required=True)})
-_whole_percent: Shape[Percent] = lambda node, place: Percent(float(integer(0, 100)(node, place)))  # noqa: E731
+
+
+def _whole_percent(node: Node, place: Place) -> Percent:
+    return Percent(float(integer(0, 100)(node, place)))
+
+
 _delay = record(
     Delay,
     {
@@ -222,7 +228,13 @@ _redirect = record(
     },
     unsupported=("derivePort",),
 )
-_body = record(lambda string=None: string, {"string": Field("string", text)}, unsupported=("bytes",))
+
+
+def _text_body(string: str | None = None) -> str | None:
+    return string
+
+
+_body = record(_text_body, {"string": Field("string", text)}, unsupported=("bytes",))
 _direct_response = record(
     DirectResponse,
     {"status": Field("status", integer(200, 599), required=True), "body": Field("body", _body)},

@@ -119,6 +119,12 @@ def test_giving_up_the_wildcard_keeps_what_was_named():
     assert changed(one, CDS, "a", "2") == [(CDS, ["a"], [])]
 
 
+def test_a_name_given_up_under_the_wildcard_is_answered():
+    one = machine()
+    ask(one, CDS, "*", "a", "x")
+    assert ask(one, CDS, drop=("a", "x")) == [(["a"], ["x"])]
+
+
 def test_who_comes_back_is_told_of_nothing_gone_before_the_view_is_settled():
     one = DeltaMachine(Table(HELD, settled=False))  # type: ignore[arg-type]
     assert ask(one, CDS, "*", versions={"a": "1", "gone": "1"}) == [(["b"], [])]
