@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
+
 from .clusters import cluster, cluster_names
-from .encoding import Encoded, encoded
-from .endpoints import endpoints_of, has_priorities, load_assignment
+from .encoding import Encoded, encode, encoded
+from .endpoints import assignment_bytes, endpoints_of, has_priorities
 from .listeners import listener, listener_names
 from .naming import CDS, EDS, LDS, RDS, ClusterName, Proxy, host_port
 from .routes import hosts_read, route_configuration, serves
@@ -109,7 +111,7 @@ def _no_names(world: World, proxy: Proxy) -> Iterable[str]:
 def _make_cluster(world: World, name: str, proxy: Proxy) -> Encoded | None:
     parsed = ClusterName.parse(name)
     found = cluster(world, parsed, proxy) if parsed else None
-    return encoded(CDS, name, found) if found else None
+    return encoded(CDS, name, encode(found)) if found else None
 
 
 def _cluster_inputs(world: World, name: str, proxy: Proxy) -> object:
@@ -137,9 +139,10 @@ def _cluster_names(world: World, proxy: Proxy) -> Iterable[str]:
 
 
 def _make_assignment(world: World, name: str, proxy: Proxy) -> Encoded:
-    found = load_assignment(world, ClusterName.parse(name) or ClusterName(0, "", name), proxy)
-    found.cluster_name = name
-    return encoded(EDS, name, found, hollow=not found.endpoints)
+    parsed = ClusterName.parse(name)
+    if parsed is None or not endpoints_of(world, parsed):
+        return encoded(EDS, name, encode(ClusterLoadAssignment(cluster_name=name)), hollow=True)
+    return encoded(EDS, name, assignment_bytes(world, parsed, proxy))
 
 
 def _assignment_inputs(world: World, name: str, proxy: Proxy) -> object:
@@ -155,7 +158,7 @@ def _assignment_project(world: World, name: str, proxy: Proxy) -> Proxy:
 
 def _make_routes(world: World, name: str, proxy: Proxy) -> Encoded:
     found = route_configuration(world, name, proxy)
-    return encoded(RDS, name, found, hollow=not found.virtual_hosts)
+    return encoded(RDS, name, encode(found), hollow=not found.virtual_hosts)
 
 
 def _routes_inputs(world: World, name: str, proxy: Proxy) -> object:
@@ -178,7 +181,7 @@ def _routes_project(world: World, name: str, proxy: Proxy) -> Proxy:
 
 
 def _make_listener(world: World, name: str, proxy: Proxy) -> Encoded | None:
-    return encoded(LDS, name, listener(world, name, proxy)) if listener_names(world, name, proxy) else None
+    return encoded(LDS, name, encode(listener(world, name, proxy))) if listener_names(world, name, proxy) else None
 
 
 def _listener_inputs(world: World, name: str, proxy: Proxy) -> object:

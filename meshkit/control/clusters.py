@@ -124,7 +124,7 @@ def _apply_type(out: envoy.Cluster, world: World, name: ClusterName, proxy: Prox
         out.dns_lookup_family = envoy.ClusterDnsLookupFamily.V4_ONLY
         out.dns_refresh_rate = _DNS_REFRESH
         out.respect_dns_ttl = True
-        out.load_assignment = load_assignment(world, name, proxy, resolved=False)
+        out.load_assignment = load_assignment(world, name, proxy)
 
 
 def _apply_balancer(out: envoy.Cluster, balancer: LoadBalancer) -> None:

@@ -32,8 +32,7 @@ def encode(message: Message) -> bytes:
     return codec_for(type(message)).encode(message)
 
 
-def encoded(type_url: str, name: str, message: Message, *, hollow: bool = False) -> Encoded:
-    """A named message with its version."""
-    body = encode(message)
+def encoded(type_url: str, name: str, body: bytes, *, hollow: bool = False) -> Encoded:
+    """A named resource, its message encoded already, with its version."""
     wrapped = encode(AnyMessage(type_url=type_url, value=body))
     return Encoded(name, hashlib.blake2b(body, digest_size=8).hexdigest(), wrapped, hollow)

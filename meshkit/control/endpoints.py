@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as envoy
 
+from .encoding import encode
 from .naming import ClusterName, Proxy
 from .policies import policy_for
 from .service_entry import is_address
 from .values import struct
 from .world import Endpoint, World
 
-__all__ = ["endpoints_of", "has_priorities", "load_assignment", "locality_of"]
+__all__ = ["assignment_bytes", "endpoints_of", "has_priorities", "load_assignment", "locality_of"]
 
 Locality = tuple[str, str, str]
 
@@ -48,16 +50,49 @@ def has_priorities(world: World, name: ClusterName) -> bool:
     return policy_for(world, name).outlier_detection is not None
 
 
-def load_assignment(
-    world: World, name: ClusterName, proxy: Proxy, *, resolved: bool = True
-) -> envoy.ClusterLoadAssignment:
-    """The assignment of a cluster; without endpoints where there are none, or no such cluster."""
+def load_assignment(world: World, name: ClusterName, proxy: Proxy) -> envoy.ClusterLoadAssignment:
+    """The assignment that a cluster by DNS brings with it: names are left for the client to resolve."""
+    localities: list[envoy.LocalityLbEndpoints] = []
+    for key, priority, endpoints in _grouped(world, name, proxy, resolved=False):
+        locality = _locality(key, endpoints, priority)
+        locality.lb_endpoints = [_lb_endpoint(one.address, one.port, one.weight, one.workload) for one in endpoints]
+        localities.append(locality)
+    return envoy.ClusterLoadAssignment(cluster_name=str(name), endpoints=localities)
+
+
+def assignment_bytes(world: World, name: ClusterName, proxy: Proxy) -> bytes:
+    """The assignment of a cluster, encoded; without endpoints where there are none, or no such cluster.
+
+    There may be thousands of endpoints and one of them changes: each is encoded once, and the parts are put together as
+    the wire has them (in both messages the list is field 2).
+    """
+    out = [encode(envoy.ClusterLoadAssignment(cluster_name=str(name)))]
+    for key, priority, endpoints in _grouped(world, name, proxy, resolved=True):
+        parts = [encode(_locality(key, endpoints, priority))]
+        parts += [_encoded(one.address, one.port, one.weight, one.workload) for one in endpoints]
+        out.append(_field_2(b"".join(parts)))
+    return b"".join(out)
+
+
+def _grouped(
+    world: World, name: ClusterName, proxy: Proxy, *, resolved: bool
+) -> list[tuple[Locality, int, list[Endpoint]]]:
+    """The endpoints by locality, nearest first."""
     groups: defaultdict[Locality, list[Endpoint]] = defaultdict(list)
     for endpoint in endpoints_of(world, name, resolved=resolved):
         groups[locality_of(endpoint.locality)].append(endpoint)
     ranks = _priorities(groups, proxy.locality) if has_priorities(world, name) else dict.fromkeys(groups, 0)
-    localities = [_locality(key, groups[key], ranks[key]) for key in sorted(groups, key=lambda key: ranks[key])]
-    return envoy.ClusterLoadAssignment(cluster_name=str(name), endpoints=localities)
+    return [(key, ranks[key], groups[key]) for key in sorted(groups, key=lambda key: ranks[key])]
+
+
+def _field_2(body: bytes) -> bytes:
+    """A length-delimited field (protobuf, "Message Structure")."""
+    length, prefix = len(body), bytearray(b"\x12")
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return bytes(prefix) + body
 
 
 def _priorities(localities: Iterable[Locality], own: Locality) -> dict[Locality, int]:
@@ -76,26 +111,28 @@ def _distance(locality: Locality, own: Locality) -> int:
 
 
 def _locality(key: Locality, endpoints: list[Endpoint], priority: int) -> envoy.LocalityLbEndpoints:
+    """A locality, its endpoints still to be put in."""
     return envoy.LocalityLbEndpoints(
         locality=core.Locality(region=key[0], zone=key[1], sub_zone=key[2]),
-        lb_endpoints=[_lb_endpoint(endpoint) for endpoint in endpoints],
         load_balancing_weight=sum(max(1, endpoint.weight) for endpoint in endpoints),
         priority=priority,
     )
 
 
-def _lb_endpoint(endpoint: Endpoint) -> envoy.LbEndpoint:
-    metadata = (
-        core.Metadata(filter_metadata={"istio": struct(workload=endpoint.workload)}) if endpoint.workload else None
-    )
+@lru_cache(maxsize=65536)
+def _encoded(address: str, port: int, weight: int, workload: str) -> bytes:
+    return _field_2(encode(_lb_endpoint(address, port, weight, workload)))
+
+
+def _lb_endpoint(address: str, port: int, weight: int, workload: str) -> envoy.LbEndpoint:
     return envoy.LbEndpoint(
-        endpoint=envoy.Endpoint(address=_address(endpoint)),
-        metadata=metadata,
-        load_balancing_weight=max(1, endpoint.weight),
+        endpoint=envoy.Endpoint(address=_address(address, port)),
+        metadata=core.Metadata(filter_metadata={"istio": struct(workload=workload)}) if workload else None,
+        load_balancing_weight=max(1, weight),
     )
 
 
-def _address(endpoint: Endpoint) -> core.Address:
-    if endpoint.address.startswith("unix://"):
-        return core.Address(pipe=core.Pipe(path=endpoint.address.removeprefix("unix://")))
-    return core.Address(socket_address=core.SocketAddress(address=endpoint.address, port_value=endpoint.port))
+def _address(address: str, port: int) -> core.Address:
+    if address.startswith("unix://"):
+        return core.Address(pipe=core.Pipe(path=address.removeprefix("unix://")))
+    return core.Address(socket_address=core.SocketAddress(address=address, port_value=port))

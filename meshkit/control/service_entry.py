@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address
 
 from yaml.nodes import Node
@@ -78,6 +78,7 @@ def _consistent(entry: ServiceEntry) -> str:
     return ""
 
 
+@lru_cache(maxsize=65536)
 def is_address(text: str) -> bool:
     """Whether this is an IP address or ``unix:///path``: what a client connects to without asking anybody."""
     if text.startswith("unix://"):

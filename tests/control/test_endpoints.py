@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from envoy.config.endpoint.v3 import endpoint_pb2
 
-from meshkit.control.encoding import encode
-from meshkit.control.endpoints import load_assignment, locality_of
+from meshkit.control.endpoints import assignment_bytes, locality_of
 from meshkit.control.naming import ClusterName, Proxy
 from meshkit.control.world import Endpoint, Port, Service, World, join
 from tests.support.istio_captures import ENVOY, GRPC, captured, comparable, input_world
@@ -17,7 +16,7 @@ from tests.support.istio_captures import ENVOY, GRPC, captured, comparable, inpu
 def made(world: World, name: str, proxy: Proxy = ENVOY) -> Any:
     parsed = ClusterName.parse(name)
     assert parsed is not None
-    return endpoint_pb2.ClusterLoadAssignment.FromString(encode(load_assignment(world, parsed, proxy)))
+    return endpoint_pb2.ClusterLoadAssignment.FromString(assignment_bytes(world, parsed, proxy))
 
 
 @pytest.mark.parametrize("name", list(captured("sidecar_eds")))
