@@ -68,7 +68,7 @@ class Settings:
         "delta", "MESHKIT_XDS", "the variant of the ADS stream: delta or sotw", _choice("delta", "sotw")
     )
     interfaces: Mapping[str, str] = _setting(
-        {}, "MESHKIT_INTERFACES", "where interfaces live, asked last: helloworld.v1.Greeter=greeter.default:80", _pairs
+        {}, "MESHKIT_INTERFACES", "where interfaces live, asked first: helloworld.v1.Greeter=greeter.default:80", _pairs
     )
     wait: float = _setting(5.0, "MESHKIT_WAIT", "how long a call waits for an interface that nobody provides", _seconds)
     grace: float = _setting(10.0, "MESHKIT_GRACE", "how long running calls may go on when a server stops", _seconds)

@@ -1,11 +1,13 @@
 """Structured events through structlog, imported at the first event so that a quiet process never pays for it.
 
 The library emits events and never configures logging: what is shown, and how, is the program's choice
-(https://www.structlog.org/en/stable/configuration.html).
+(https://www.structlog.org/en/stable/configuration.html). In a program that did not configure structlog, events go to
+the standard library's ``logging``, by whose defaults warnings are shown and the rest is not.
 """
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Protocol, cast
 
@@ -46,9 +48,15 @@ class _LazyLogger:
 def _bound(name: str) -> EventLogger:
     import structlog
 
-    return cast(EventLogger, structlog.get_logger(name, source=name))
+    if structlog.is_configured():
+        return cast(EventLogger, structlog.get_logger(name, source=name))
+    processors = [structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])]
+    logger = structlog.wrap_logger(
+        logging.getLogger(name), processors=processors, wrapper_class=structlog.stdlib.BoundLogger
+    )
+    return cast(EventLogger, logger)
 
 
 def event_logger(name: str) -> EventLogger:
-    """A logger whose events carry ``source=name``."""
+    """A logger whose events carry ``source=name``, or go to the standard library's logger of that name."""
     return _LazyLogger(name)

@@ -1,4 +1,6 @@
-"""A server process of the demo: ``python -m meshkit.cli.demo.server GEN``; its settings are MESHKIT_* variables."""
+"""A server process of the demo: ``python -m meshkit.cli.demo.server FOLDER``, where FOLDER has ``gen``.
+
+Its settings are MESHKIT_* variables."""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from meshkit.mesh import Mesh
 
 
 def _greeter() -> Any:
-    from helloworld.v1 import HelloReply, HelloRequest  # type: ignore[import-not-found]
-    from helloworld.v1.greeter_mesh import GreeterBase  # type: ignore[import-not-found]
+    from gen.helloworld.v1 import HelloReply, HelloRequest  # type: ignore[import-not-found]
+    from gen.helloworld.v1.greeter_mesh import GreeterBase  # type: ignore[import-not-found]
 
     version = os.environ["MESHKIT_LABELS"].partition("version=")[2]
     who = f"{os.environ['MESHKIT_SERVICE']} {version} {os.getpid()}"

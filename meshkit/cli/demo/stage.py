@@ -43,4 +43,4 @@ class Stage:
             "MESHKIT_LABELS": f"version={version}",
             "MESHKIT_ADDRESS": address,
         }
-        await self.processes.start(name, ["meshkit.cli.demo.server", str(self.gen)], environment)
+        await self.processes.start(name, ["meshkit.cli.demo.server", str(self.gen.parent)], environment)
