@@ -12,9 +12,11 @@ from typing import Any, TypeVar, cast
 
 from grpclib.exceptions import GRPCError
 
-from meshkit.codec import codec_for, compile_schema
+from meshkit.codec import compile_schema
 from meshkit.codec.wellknown import STATUS, Status
 from meshkit.codec.wellknown import Any as AnyMessage
+
+from .method import message_codec
 
 __all__ = ["encode_details", "error_details"]
 
@@ -41,7 +43,7 @@ def error_details(error: GRPCError, kind: type[M]) -> list[M]:
         return []
     if not isinstance(details, bytes):
         return [detail for detail in details if isinstance(detail, kind)]
-    url, codec = type_url(kind), codec_for(kind)
+    url, codec = type_url(kind), message_codec(kind)
     packed: tuple[AnyMessage, ...] = _STATUS.decode(details).details
     return [
         codec.decode(detail.value) for detail in packed if detail.type_url.rpartition("/")[2] == url.rpartition("/")[2]
@@ -51,7 +53,8 @@ def error_details(error: GRPCError, kind: type[M]) -> list[M]:
 def _pack(detail: Any) -> AnyMessage:
     if isinstance(detail, AnyMessage):
         return detail
-    return AnyMessage(type_url(type(detail)), codec_for(type(detail)).encode(detail))
+    kind: type[Any] = detail.__class__
+    return AnyMessage(type_url(kind), message_codec(kind).encode(detail))
 
 
 def type_url(kind: type[Any]) -> str:

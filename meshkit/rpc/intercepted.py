@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from meshkit.errors import Internal
 from meshkit.metadata import EMPTY, Metadata, MetadataLike
@@ -189,7 +189,7 @@ class Intercepted(Generic[Req, Rep]):
         if self.over:
             return None
         if not self.method.server_streaming:
-            reply: Rep = self._result
+            reply = cast(Rep, self._result)
             self._finish(None)
             return reply
         return await self._next()

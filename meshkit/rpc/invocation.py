@@ -45,7 +45,7 @@ class Invocation:
     ) -> None:
         self.method = method
         self.options = DEFAULT if options is None else options
-        self.attempts = 0
+        self.attempts: int = 0
         self.fields: RawHeaders = encode_metadata(metadata) if metadata else ()
         self.deadline: float | None = None
         self._timeout_field: tuple[bytes, bytes] | None = None

@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from meshkit.codec import Codec, codec_for
+from meshkit.codec import TableCodec, codec_for
 
-__all__ = ["Idempotency", "Method", "Rep", "Req"]
+__all__ = ["Idempotency", "MessageCodec", "Method", "Rep", "Req", "message_codec", "resolve_codecs"]
 
 Req = TypeVar("Req")
 Rep = TypeVar("Rep")
+
+
+M = TypeVar("M")
+
+
+class MessageCodec(Protocol[M]):
+    """What a method needs of a codec; those of `meshkit.codec` are such."""
+
+    @property
+    def encode(self) -> Callable[[M], bytes]:
+        """A message to bytes; `meshkit.codec.EncodeError` for what cannot be."""
+        ...
+
+    @property
+    def decode(self) -> Callable[[bytes], M]:
+        """Bytes to a message; `meshkit.codec.DecodeError` for what is none."""
+        ...
 
 
 class Idempotency(Enum):
@@ -40,8 +57,8 @@ class Method(Generic[Req, Rep]):
     idempotency: Idempotency = Idempotency.UNKNOWN
     name: str = ""
     deprecated: bool = False
-    request_codec: Codec[Req] | None = field(default=None, repr=False, compare=False)
-    reply_codec: Codec[Rep] | None = field(default=None, repr=False, compare=False)
+    request_codec: MessageCodec[Req] | TableCodec | None = field(default=None, repr=False, compare=False)
+    reply_codec: MessageCodec[Rep] | TableCodec | None = field(default=None, repr=False, compare=False)
     path_bytes: bytes = field(init=False, repr=False, compare=False)
     service: str = field(init=False, repr=False, compare=False)
     """The full name of the service: "package.Service"."""
@@ -90,12 +107,17 @@ class _Unresolved:
 
 def resolve_codecs(method: Method[Any, Any]) -> None:
     """Find the codecs of ``method`` now. Raises TypeError for classes that no codec is known for."""
-    request = method.request_codec or codec_for(method.request)
-    reply = method.reply_codec or codec_for(method.reply)
+    request = method.request_codec or message_codec(method.request)
+    reply = method.reply_codec or message_codec(method.reply)
     object.__setattr__(method, "encode_request", request.encode)
     object.__setattr__(method, "decode_request", request.decode)
     object.__setattr__(method, "encode_reply", reply.encode)
     object.__setattr__(method, "decode_reply", reply.decode)
+
+
+def message_codec(kind: type[M]) -> MessageCodec[M]:
+    """The codec of a message class. Raises TypeError for a class that no codec is known for."""
+    return codec_for(cast(Any, kind))
 
 
 def _wrong_type(path: str, verb: str, wanted: type, got: object) -> str:

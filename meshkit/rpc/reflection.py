@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from meshkit.codec import Field, Schema, compile_schema
 from meshkit.status import Status
@@ -166,7 +166,7 @@ class _Reflection(Servicer):
             yield ServerReflectionResponse(request.host, request, **self._answer(request, sent))
 
     def _answer(self, request: ServerReflectionRequest, sent: set[str]) -> Answer:
-        for field, answer in _ANSWERS.items():
+        for field, answer in self._ANSWERS.items():
             value = getattr(request, field)
             if value is not None:
                 return answer(self, value, sent)
@@ -199,14 +199,13 @@ class _Reflection(Servicer):
         sent.update(files)
         return {"file_descriptor_response": FileDescriptorResponse(fresh)}
 
-
-_ANSWERS: dict[str, Callable[[Any, Any, set[str]], Answer]] = {
-    "file_by_filename": _Reflection._by_name,
-    "file_containing_symbol": _Reflection._by_symbol,
-    "file_containing_extension": _Reflection._by_extension,
-    "all_extension_numbers_of_type": _Reflection._extension_numbers,
-    "list_services": _Reflection._list,
-}
+    _ANSWERS: ClassVar[dict[str, Callable[[Any, Any, set[str]], Answer]]] = {
+        "file_by_filename": _by_name,
+        "file_containing_symbol": _by_symbol,
+        "file_containing_extension": _by_extension,
+        "all_extension_numbers_of_type": _extension_numbers,
+        "list_services": _list,
+    }
 
 
 def _error(status: Status, text: str) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .method import Method
@@ -11,10 +10,6 @@ if TYPE_CHECKING:
     from grpclib.const import Handler
 
 __all__ = ["Servicer"]
-
-
-def _no_dependencies() -> tuple[bytes, ...]:
-    return ()
 
 
 class Servicer:
@@ -28,7 +23,11 @@ class Servicer:
     __service_name__: ClassVar[str] = ""
     __methods__: ClassVar[tuple[Method[Any, Any], ...]] = ()
     __file_descriptor__: ClassVar[bytes] = b""
-    __dependencies__: ClassVar[Callable[[], tuple[bytes, ...]]] = staticmethod(_no_dependencies)
+
+    @staticmethod
+    def __dependencies__() -> tuple[bytes, ...]:
+        """The serialized files that the service's own file imports."""
+        return ()
 
     def __mapping__(self) -> dict[str, Handler]:
         """Handlers for a stock ``grpclib.server.Server``, which may serve this object as it is."""

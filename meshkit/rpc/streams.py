@@ -170,7 +170,7 @@ class _Requests(_Stream[Req, Rep]):
     ) -> None:
         super().__init__(caller, method, timeout, metadata, options, interceptors)
         self._given = requests
-        if requests is not None and not isinstance(requests, AsyncIterable | Iterable):
+        if requests is not None and not hasattr(requests, "__aiter__") and not hasattr(requests, "__iter__"):
             raise TypeError(
                 f"{method.path} takes an iterable or async iterable of requests, not {type(requests).__name__}"
             )

@@ -18,7 +18,7 @@ from meshkit.errors import (
     Unimplemented,
     Unknown,
 )
-from meshkit.rpc import Channel, Context, Method, Server, ServerStream, Servicer, UnaryCall, current_context
+from meshkit.rpc import BidiStream, Channel, Context, Method, Server, ServerStream, Servicer, UnaryCall, current_context
 from meshkit.status import Status
 from tests.support.echo_service import EchoService, calling, serving
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
@@ -169,8 +169,6 @@ async def test_a_call_without_its_request_is_refused() -> None:
         with pytest.raises(Internal, match="none came"):
             async for _ in none:
                 pass
-        from meshkit.rpc import BidiStream
-
         async with BidiStream(channel, Method("/echo.v1.Echo/Unary", bytes, bytes, True, True)) as two:
             await two.send(b"")
             await two.send(b"")
@@ -180,13 +178,14 @@ async def test_a_call_without_its_request_is_refused() -> None:
 
 
 async def test_a_streamed_request_that_does_not_decode_is_internal() -> None:
-    from meshkit.rpc import BidiStream
-
-    async with serving() as (_, address), Channel(address) as channel:
-        async with BidiStream(channel, Method("/echo.v1.Echo/Chat", bytes, bytes, True, True)) as call:
-            await call.send(b"\x0a\xff")
-            with pytest.raises(Internal, match="does not decode"):
-                await call.recv()
+    async with (
+        serving() as (_, address),
+        Channel(address) as channel,
+        BidiStream(channel, Method("/echo.v1.Echo/Chat", bytes, bytes, True, True)) as call,
+    ):
+        await call.send(b"\x0a\xff")
+        with pytest.raises(Internal, match="does not decode"):
+            await call.recv()
 
 
 async def test_initial_metadata_can_be_sent_early() -> None:

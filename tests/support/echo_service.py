@@ -1,4 +1,4 @@
-"""The echo service of `tests/support/pb/echo/v1/echo.proto` on our server, on grpc.aio's and on grpclib's, and clients."""
+"""The service of `tests/support/pb/echo/v1/echo.proto` on our server, on grpc.aio's and on grpclib's."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ async def grpclib_serving(service: Any = None) -> AsyncIterator[str]:
     await server.start("127.0.0.1", 0)
     try:
         assert server._server is not None
-        yield "127.0.0.1:%d" % server._server.sockets[0].getsockname()[1]
+        yield f"127.0.0.1:{server._server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         await server.wait_closed()

@@ -28,12 +28,17 @@ if TYPE_CHECKING:
 
     from meshkit.rpc.caller import Caller
 
-__all__ = ["ClientStreamAdapter", "GrpclibCompat", "PeerAdapter", "multidict_of"]
+__all__ = ["ClientStreamAdapter", "GrpclibCompat", "PeerAdapter", "multidict_of", "shape_of"]
 
 
 def multidict_of(metadata: Metadata) -> MultiDict[str | bytes]:
     """Metadata in grpclib's form."""
     return MultiDict(metadata.pairs)
+
+
+def shape_of(cardinality: Any) -> tuple[bool, bool]:
+    """Whether requests and replies are streams."""
+    return cardinality.client_streaming, cardinality.server_streaming
 
 
 class PeerAdapter:
@@ -79,8 +84,8 @@ class GrpclibCompat:
         key = (name, request_type, reply_type)
         method = self._compat_methods.get(key)
         if method is None:
-            shape = (cardinality.client_streaming, cardinality.server_streaming)
-            method = self._compat_methods[key] = Method(name, request_type, reply_type, *shape)
+            method = Method(name, request_type, reply_type, *shape_of(cardinality))
+            self._compat_methods[key] = method
         if deadline is not None:
             left = deadline.time_remaining()
             timeout = left if timeout is None else min(timeout, left)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, ProtocolError
@@ -16,7 +16,7 @@ from meshkit.metadata import Metadata, MetadataLike, RawHeaders, encode_metadata
 from meshkit.rpc.context import CURRENT, Context
 from meshkit.rpc.method import Method
 
-from .client import PeerAdapter, multidict_of
+from .client import PeerAdapter, multidict_of, shape_of
 
 if TYPE_CHECKING:
     from grpclib.metadata import Deadline
@@ -33,16 +33,13 @@ def foreign_routes(servicer: Any) -> list[tuple[Method[Any, Any], Callable[[Any,
     """The rpcs of an object with grpclib's ``__mapping__``. Raises TypeError for an object without."""
     if not callable(getattr(servicer, "__mapping__", None)):
         raise TypeError(f"{type(servicer).__name__} is no servicer: it has neither a generated base nor __mapping__()")
-    handlers: Mapping[str, Handler] = servicer.__mapping__()
+    handlers: Mapping[str, Handler | None] = servicer.__mapping__()
     return [_foreign(path, handler) for path, handler in handlers.items() if handler is not None]
 
 
-def _foreign(path: str, handler: Handler) -> tuple[Method[Any, Any], Callable[[Any, Any], Any]]:
-    shape: Cardinality = handler.cardinality
-    method: Method[Any, Any] = Method(
-        path, handler.request_type, handler.reply_type, shape.client_streaming, shape.server_streaming
-    )
-    return method, partial(_serve_streaming if shape.server_streaming else _serve_single, method, handler.func)
+def _foreign(path: str, handler: Any) -> tuple[Method[Any, Any], Callable[[Any, Any], Any]]:
+    method: Method[Any, Any] = Method(path, handler.request_type, handler.reply_type, *shape_of(handler.cardinality))
+    return method, partial(_serve_streaming if method.server_streaming else _serve_single, method, handler.func)
 
 
 async def _serve_single(
@@ -132,7 +129,7 @@ class ServerStreamAdapter:
     async def recv_message(self) -> Any:
         """The next request; None at the end."""
         if self._method.client_streaming:
-            return await anext(self._request, None)
+            return await anext(cast("AsyncIterator[Any]", self._request), None)
         request, self._request = self._request, None
         return request
 
@@ -194,7 +191,7 @@ class ServerStreamAdapter:
 
 # Our handlers on grpclib's server.
 
-_SHAPES = {(shape.client_streaming, shape.server_streaming): shape for shape in Cardinality}
+_SHAPES = {shape_of(shape): shape for shape in Cardinality}
 
 
 def mapping(servicer: Servicer) -> dict[str, Handler]:
@@ -266,7 +263,7 @@ class _GrpclibContext(Context):
 
 def _packable(details: Any) -> bool:
     """grpclib packs protobuf's own messages, and nothing else."""
-    return isinstance(details, Iterable) and all(hasattr(detail, "DESCRIPTOR") for detail in details)
+    return isinstance(details, list | tuple) and all(hasattr(each, "DESCRIPTOR") for each in cast("list[Any]", details))
 
 
 async def _serve_on_grpclib(method: Method[Any, Any], handler: Callable[[Any, Any], Any], stream: Any) -> None:

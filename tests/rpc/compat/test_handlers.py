@@ -176,9 +176,11 @@ async def test_our_service_on_grpclibs_server() -> None:
             assert service.contexts[-1].peer.startswith("127.0.0.1:")
             with pytest.raises(NotFound, match="no"):
                 await echo.unary(EchoRequest(text="no", fail=5))
-        async with grpclib.client.Channel(host, int(port)) as plain:
-            async with plain.request("/echo.v1.Echo/Unary", Cardinality.UNARY_UNARY, EchoRequest, EchoReply) as stream:
-                await stream.send_message(EchoRequest(text="plain"), end=True)
-                reply = await stream.recv_message()
-                assert reply is not None
-                assert reply.text == "plain"
+        async with (
+            grpclib.client.Channel(host, int(port)) as plain,
+            plain.request("/echo.v1.Echo/Unary", Cardinality.UNARY_UNARY, EchoRequest, EchoReply) as stream,
+        ):
+            await stream.send_message(EchoRequest(text="plain"), end=True)
+            reply = await stream.recv_message()
+            assert reply is not None
+            assert reply.text == "plain"
