@@ -79,7 +79,7 @@ class Decoder:
         """The whole function, named ``decode``."""
         arguments = "data, pos=0, end=-1, depth=100" if self.keeps else "data, pos, end, depth, found"
         arguments += ", memo" if self.bulk else ""
-        arguments += ", obj" if self.merge else ""
+        arguments += ", obj=None" if self.merge else ""
         with self.text.block(f"def decode({arguments}):"):
             self._prologue()
             with self.text.block("try:"):
@@ -243,8 +243,7 @@ class Decoder:
         tag, end = level.local("tag"), level.local("end")
         self.text.add(f"pos = skip(data, pos, {end}, {tag}, depth)")
         if self.keeps:
-            self.text.add("if unknown is None:", "    unknown = [data[at:pos]]")
-            self.text.add("else:", "    unknown.append(data[at:pos])")
+            self._keep()
             return
         for field in level.schema.fields:
             if field.kind == "ignore" and field.oneof:
@@ -252,6 +251,10 @@ class Decoder:
                     self._clear_others(level, field)
         names = self._constant("others", _other_names(level))
         self.text.add("if found is not None:", f"    note(found, {names}, {level.path!r}, {tag})")
+
+    def _keep(self) -> None:
+        self.text.add("if unknown is None:", "    unknown = [data[at:pos]]")
+        self.text.add("else:", "    unknown.append(data[at:pos])")
 
     # -- one field ---------------------------------------------------------------------------------------------------
 
@@ -453,7 +456,7 @@ class Decoder:
         key_tag, value_tag = 8 | WIRE_TYPES[field.key], 16 | WIRE_TYPES[field.value]
         self._size(level.local("end"))
         value = self._absent_value(field)
-        add("end_entry = stop", "start = pos", f"key = {zero(field.key)!r}", f"value = {value}")
+        add("end_entry = stop", "start = pos", f"key = {zero(field.key)!r}", f"value = {value}", "odd = False")
         if _is_message(field):
             add("seen = twice = False")
         with self.text.block("while pos < end_entry:"):
@@ -464,11 +467,16 @@ class Decoder:
             with self.text.block(f"elif tag_entry == {value_tag}:"):
                 self._map_value(field)
             with self.text.block("else:"):
-                add("pos = skip(data, pos, end_entry, tag_entry, depth)")
+                add("pos = skip(data, pos, end_entry, tag_entry, depth)", "odd = True")
         add("if pos != end_entry:", '    raise Malformed("truncated")')
         if _is_message(field):
             self._late_map_value(field)
         self._convert(field, "value")
+        if self.keeps:
+            # As upb does: an entry with fields of its own that are not known is an unknown field of the message.
+            with self.text.block("if odd:"):
+                self._keep()
+                add("continue")
         add(f"_{field.name}[key] = value")
         self._adopt(level, field)
 
