@@ -1,10 +1,10 @@
 """Who this process is, and what it serves: the node of the ADS stream (Istio's metadata, dubbo-go's, and our own).
 
-Istio reads node metadata at the first request of a stream only, wants every label to be a string and INSTANCE_IPS to be
-a comma-separated one (pilot/pkg/model/proxy.go). What a process serves is said twice: ``LABELS.DUBBO_GO`` is the format
-of dubbo-go (a JSON object in a string, ``providers:<interface>:<version>:<group>`` to ``host:port``), which clients find
-through ``/debug/adsz``; ``MESHKIT.endpoints`` also says where the server listens, which makes it an endpoint of its
-service without anybody else's help.
+Istio reads node metadata at the first request of a stream only, wants every label to be a string and INSTANCE_IPS to
+be a comma-separated one (pilot/pkg/model/proxy.go). What a process serves is said twice: ``LABELS.DUBBO_GO`` is the
+format of dubbo-go (a JSON object in a string, ``providers:<interface>:<version>:<group>`` to ``host:port``), which
+clients find through ``/debug/adsz``; ``MESHKIT.endpoints`` also says where the server listens, which makes it an
+endpoint of its service without anybody else's help.
 """
 
 from __future__ import annotations

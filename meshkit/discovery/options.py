@@ -45,7 +45,7 @@ class DiscoveryOptions:
             raise ConfigError(f"ADS mode {self.mode!r} is not known; known are {', '.join(_VARIANTS)}")
         if self.mode == "delta" and self.identity.generator == "grpc":
             raise ConfigError(
-                "Istio's grpc generator does not work over delta ADS: it forgets all names but the last ones asked for. "
+                "Istio's grpc generator does not work over delta ADS: it forgets all names but those asked for last. "
                 "Use mode='sotw' with generator='grpc', or the default generator"
             )
 

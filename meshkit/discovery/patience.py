@@ -1,7 +1,7 @@
 """How long a resource may stay unanswered before it counts as absent (gRFC A57: 15 s).
 
-The time starts when the control plane was asked, and ends nothing while there is no stream to answer on. A control plane
-that answers later is believed then.
+The time starts when the control plane was asked, and ends nothing while there is no stream to answer on. A control
+plane that answers later is believed then.
 """
 
 from __future__ import annotations

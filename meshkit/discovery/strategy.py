@@ -82,7 +82,7 @@ class StandardResources:
 
 
 class StaticMap:
-    """Interfaces by configuration: to ``host:port`` in the mesh, or to ``static:ip:port[,ip:port...]`` outside of it."""
+    """Interfaces by configuration: to ``host:port`` in the mesh, or ``static:ip:port[,ip:port...]`` outside of it."""
 
     name = "static"
 

@@ -1,4 +1,4 @@
-"""Configuration from a control plane: frozen resources, their decoding and checking, and the ADS stream as a machine."""
+"""Configuration from a control plane: frozen resources, their decoding and checking, the ADS stream as a machine."""
 
 from .ads import AdsMachine, Named, Request, Response, Verdict
 from .batch import decode_updates
@@ -26,9 +26,9 @@ __all__ = [
     "Named",
     "Node",
     "Request",
+    "Resource",
     "ResourceType",
     "Response",
-    "Resource",
     "SotwMachine",
     "Update",
     "Variant",

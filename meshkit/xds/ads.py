@@ -1,6 +1,6 @@
-"""The client side of an ADS stream as a machine: values in, values out (xDS protocol, "xDS protocol"; gRFC A27, A46, A57).
+"""The client side of an ADS stream as a machine: values in, values out (the xDS protocol; gRFC A27, A46, A57).
 
-What is wanted (`subscribe`, `unsubscribe`) outlives streams; what the server has been told (`TypeState.asked`) does not.
+What is wanted (`subscribe`, `unsubscribe`) outlives streams; what the server was told (`TypeState.asked`) does not.
 `requests` sends the difference, so a change of mind before sending costs nothing, and a new stream re-subscribes to
 everything by itself. The two variants differ only in the table of hooks at the end of `AdsMachine`:
 
@@ -68,7 +68,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a response changed: the names whose entry is not what it was, and the reasons of a NACK, one per resource."""
+    """What a response changed: the names whose entry is not what it was; and the reasons of a NACK, by resource."""
 
     kind: ResourceType | None
     changed: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """ClusterLoadAssignment: bytes to frozen value, checked (gRFC A27; Envoy's rules where Istio relies on them).
 
-Refused: an endpoint without an address or port, of weight 0, priorities with a gap, weights of localities of one priority
-that sum above 2^32-1. Not refused, unlike gRPC, because Envoy takes them: a locality that is not set, the same locality
-or address twice.
+Refused: an endpoint without an address or port, of weight 0, priorities with a gap, weights of localities of one
+priority that sum above 2^32-1. Not refused, unlike gRPC, because Envoy takes them: a locality that is not set, the
+same locality or address twice.
 """
 
 from __future__ import annotations

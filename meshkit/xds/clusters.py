@@ -118,7 +118,7 @@ def _check_eds(raw: Any) -> None:
 
 def _check_logical_dns(raw: Any) -> None:
     localities = raw.load_assignment.localities if raw.load_assignment is not None else ()
-    if len(localities) != 1 or len(localities[0].endpoints) != 1:
+    if [len(locality.endpoints) for locality in localities] != [1]:
         raise Invalid("LOGICAL_DNS needs a load_assignment of exactly one endpoint")
 
 
@@ -154,15 +154,21 @@ def _extension(policies: Any, counts: Counts, depth: int) -> tuple[LbPolicy, boo
     asked: list[str] = []
     for policy in policies.policies:
         config = policy.typed_extension_config
-        url = config.typed_config.type_url if config is not None and config.typed_config is not None else ""
+        url, value = _typed(config)
         schema = LB_POLICIES.get(url.rpartition("/")[2])
         if schema is not None:
             inner: Counts = {}
-            raw = compile_schema(schema).decode(config.typed_config.value, inner)
+            raw = compile_schema(schema).decode(value, inner)
             counts.update({f"load_balancing_policy.{path}": count for path, count in inner.items()})
             return _policy(schema.name.rpartition(".")[2], raw, counts, depth)
         asked.append(url or "one without a configuration")
     raise Invalid(f"load_balancing_policy: none of {', '.join(asked) or 'no policies'} is supported")
+
+
+def _typed(config: Any) -> tuple[str, bytes]:
+    if config is None or config.typed_config is None:
+        return "", b""
+    return config.typed_config.type_url, config.typed_config.value
 
 
 def _policy(kind: str, raw: Any, counts: Counts, depth: int) -> tuple[LbPolicy, bool]:
@@ -222,8 +228,7 @@ def _hosts(metadata: Any) -> tuple[str, ...]:
     istio = metadata.filter_metadata.get("istio") if metadata is not None else None
     if not istio:
         return ()
-    services = decode_struct(istio).get("services")
-    named = (
-        [service.get("host") for service in services if isinstance(service, dict)] if isinstance(services, list) else []
-    )
-    return tuple(host for host in named if isinstance(host, str))
+    services = decode_struct(istio).fields.get("services")
+    listed = services.list_value.values if services is not None and services.list_value is not None else ()
+    hosts = (value.struct_value.text("host") for value in listed if value.struct_value is not None)
+    return tuple(host for host in hosts if host)

@@ -33,8 +33,8 @@ def _facts(metadata: bytes) -> tuple[str, str]:
     found = compile_schema(_FILTER_METADATA).decode(metadata).filter_metadata
     socket, istio = found.get("envoy.transport_socket_match"), found.get("istio")
     return (
-        str(decode_struct(socket).get("tlsMode", "")) if socket else "",
-        str(decode_struct(istio).get("workload", "")) if istio else "",
+        decode_struct(socket).text("tlsMode") if socket else "",
+        decode_struct(istio).text("workload") if istio else "",
     )
 
 

@@ -58,8 +58,8 @@ def fingerprint(raw: bytes) -> bytes:
 class Update:
     """One resource of a response after decoding: ``resource``, or the ``reason`` why it is refused.
 
-    ``name`` is "" where not even the name could be read. ``key`` is the `fingerprint` of its ``size`` bytes; ``memo`` is
-    what the decoder wants back for the next version.
+    ``name`` is "" where not even the name could be read. ``key`` is the `fingerprint` of its ``size`` bytes; ``memo``
+    is what the decoder wants back for the next version.
     """
 
     __slots__ = ("key", "memo", "name", "reason", "resource", "size", "version")
@@ -151,7 +151,7 @@ class Entry:
 
     def statistics(self) -> WatchStatistics:
         """A frozen view."""
-        unobeyed = self.resource.unobeyed if self.resource is not None else {}
+        unobeyed: Mapping[str, int] = self.resource.unobeyed if self.resource is not None else {}
         return WatchStatistics(
             self.name, self.state.value, self.version, self.error, self.updates, self.bytes, unobeyed
         )

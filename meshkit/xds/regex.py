@@ -2,8 +2,9 @@
 
 Envoy and gRPC match a ``safe_regex`` whole (gRFC A28), so a compiled pattern is to be used with ``fullmatch``; greed
 (``*?``, ``(?U)``) then makes no difference. What RE2 has and `re` does not, or spells otherwise, is rewritten: ``\\z``,
-``\\Q..\\E``, ``\\x{..}``, POSIX classes, flags in mid-pattern. What `re` has and RE2 refuses (look-around, back-references,
-possessive and doubled repetition) is refused. Unicode classes (``\\pL``) and ``\\C`` are refused too: `re` has no such thing.
+``\\Q..\\E``, ``\\x{..}``, POSIX classes, flags in mid-pattern. What `re` has and RE2 refuses (look-around,
+back-references, possessive and doubled repetition) is refused. Unicode classes (``\\pL``) and ``\\C`` are refused
+too: `re` has no such thing.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class _Translator:
 
     def run(self) -> str:
         while self._at < len(self._text):
-            step = _STEPS.get(self._text[self._at], _Translator._literal)
+            step = _STEPS.get(self._text[self._at], _Translator.literal)
             step(self)
         if len(self._groups) > 1:
             raise self._error("missing )")
@@ -111,23 +112,23 @@ class _Translator:
         self._at += size
         self._repeatable = repeatable
 
-    def _literal(self) -> None:
+    def literal(self) -> None:
         self._emit(re.escape(self._text[self._at]), 1)
 
-    def _dot(self) -> None:
+    def dot(self) -> None:
         self._emit(".", 1)
 
-    def _caret(self) -> None:
+    def caret(self) -> None:
         self._emit("^", 1)
 
-    def _dollar(self) -> None:
+    def dollar(self) -> None:
         self._emit("$" if self._multiline[-1] else r"\Z", 1)  # re's own $ would also match before a last newline
 
-    def _bar(self) -> None:
+    def bar(self) -> None:
         openers = self._groups[-1]
         self._emit(")" * len(openers) + "|" + "".join(openers), 1, repeatable=False)
 
-    def _open(self) -> None:
+    def open(self) -> None:
         if not self._text.startswith("(?", self._at):
             self._push("(", 1)
         elif (named := _NAMED.match(self._text, self._at)) is not None:
@@ -155,17 +156,17 @@ class _Translator:
         self._multiline.append(self._multiline[-1])
         self._emit(text, size, repeatable=False)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if len(self._groups) == 1:
             raise self._error("unexpected )")
         self._multiline.pop()
         self._emit(")" * (len(self._groups.pop()) + 1), 1)
 
-    def _repeat(self) -> None:
+    def repeat(self) -> None:
         match = _REPEAT.match(self._text, self._at)
         if self._text[self._at] == "{":
             if match is None:
-                return self._literal()  # RE2 takes a brace that opens no repetition as itself
+                return self.literal()  # RE2 takes a brace that opens no repetition as itself
             if max(int(match[1]), int(match[2] or 0)) > _MAX_REPEAT:
                 raise self._error(f"repetition above {_MAX_REPEAT}")
         if not self._repeatable:
@@ -175,7 +176,7 @@ class _Translator:
         lazy = self._text.startswith("?", self._at + size)
         return self._emit(text + "?" * lazy, size + lazy, repeatable=False)
 
-    def _escape(self) -> None:
+    def escape(self) -> None:
         name = self._text[self._at + 1 : self._at + 2]
         if name == "Q":
             end = self._text.find("\\E", self._at)
@@ -207,7 +208,7 @@ class _Translator:
             raise self._error("character above U+10FFFF")
         return f"\\U{code:08x}", size
 
-    def _class(self) -> None:
+    def char_class(self) -> None:
         start = self._at
         self._at += 1
         self._out.append("[")
@@ -252,16 +253,16 @@ class _Translator:
 
 
 _STEPS = {
-    ".": _Translator._dot,
-    "^": _Translator._caret,
-    "$": _Translator._dollar,
-    "|": _Translator._bar,
-    "(": _Translator._open,
-    ")": _Translator._close,
-    "[": _Translator._class,
-    "\\": _Translator._escape,
-    "*": _Translator._repeat,
-    "+": _Translator._repeat,
-    "?": _Translator._repeat,
-    "{": _Translator._repeat,
+    ".": _Translator.dot,
+    "^": _Translator.caret,
+    "$": _Translator.dollar,
+    "|": _Translator.bar,
+    "(": _Translator.open,
+    ")": _Translator.close,
+    "[": _Translator.char_class,
+    "\\": _Translator.escape,
+    "*": _Translator.repeat,
+    "+": _Translator.repeat,
+    "?": _Translator.repeat,
+    "{": _Translator.repeat,
 }

@@ -191,7 +191,7 @@ class RouteConfiguration:
 
 
 class ClusterType(Enum):
-    """cluster.v3.Cluster.DiscoveryType; AGGREGATE for ``envoy.clusters.aggregate``, OTHER for any other cluster_type."""
+    """cluster.v3.Cluster.DiscoveryType; AGGREGATE for ``envoy.clusters.aggregate``, OTHER for another cluster_type."""
 
     STATIC = "STATIC"
     STRICT_DNS = "STRICT_DNS"
@@ -248,7 +248,7 @@ class Cluster:
     ``assignment`` is an inline load_assignment (STATIC, *_DNS). ``hosts`` are the services that Istio's metadata
     names (``metadata.istio.services[].host``): on ``inbound|port||`` clusters, the services that select this workload.
     ``locality_weighted``: localities share traffic by their weights (common_lb_config.locality_weighted_lb_config, or a
-    wrr_locality policy). ``panic_threshold``: the percentage of usable endpoints below which all are used; None: not set.
+    wrr_locality policy). ``panic_threshold``: the percentage of usable endpoints below which all are used, if set.
     """
 
     name: str

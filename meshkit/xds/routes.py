@@ -1,7 +1,8 @@
-"""RouteConfiguration: bytes to frozen value, checked (gRFC A28, A44, A63; Envoy's own rules where Istio relies on them).
+"""RouteConfiguration: bytes to frozen value, checked (gRFC A28, A44, A63; Envoy's rules where Istio relies on them).
 
-Refused (`Invalid`, which becomes a NACK): no path specifier, a URI template, a pattern that is not RE2, an empty prefix,
-suffix or contains pattern, a weighted cluster whose weights sum to 0 or above 2^32-1, back-off that is not positive.
+Refused (`Invalid`, which becomes a NACK): no path specifier, a URI template, a pattern that is not RE2, an empty
+prefix, suffix or contains pattern, a weighted cluster whose weights sum to 0 or above 2^32-1, back-off that is not
+positive.
 Left out, so that matching goes on with the next route: routes that only apply to what a gRPC call from this process
 never has (CONNECT, dynamic metadata, filter state) and those whose action picks its cluster in a way we do not know
 (A28: ignored); each is counted under its field's path. Filters' per-route settings are counted by the filter's name.
@@ -179,10 +180,10 @@ def _pattern(kind: StringMatch, text: str, name: str) -> str:
 def _fraction(raw: Any) -> Fraction | None:
     if raw is None or raw.default_value is None:
         return None
-    value = raw.default_value
-    if not 0 <= value.denominator < len(_PARTS):
-        raise Invalid(f"runtime_fraction: denominator {value.denominator} is not known")
-    return Fraction(min(_MILLION, value.numerator * _PARTS[value.denominator]))
+    numerator, denominator = int(raw.default_value.numerator), int(raw.default_value.denominator)
+    if not 0 <= denominator < len(_PARTS):
+        raise Invalid(f"runtime_fraction: denominator {denominator} is not known")
+    return Fraction(min(_MILLION, numerator * _PARTS[denominator]))
 
 
 # -- acting
@@ -235,11 +236,12 @@ def _weighted(raws: Iterable[Any], counts: Counts) -> tuple[WeightedCluster, ...
 def _timeout(raw: Any) -> float | None:
     """The tightest limit; 0 is none (gRFC A31 for max_stream_duration; Istio sends ``timeout`` to sidecars)."""
     stream = raw.max_stream_duration
-    limits = [raw.timeout, raw.max_grpc_timeout]
+    limits: tuple[float | None, ...] = (raw.timeout, raw.max_grpc_timeout)
     if stream is not None:
         header_max = stream.grpc_timeout_header_max
-        limits.append(header_max if header_max is not None else stream.max_stream_duration)
-    return min((limit for limit in limits if limit), default=None)
+        limits += (header_max if header_max is not None else stream.max_stream_duration,)
+    finite = [float(limit) for limit in limits if limit]
+    return min(finite) if finite else None
 
 
 def _retry(raw: Any) -> RetryPolicy | None:
@@ -258,7 +260,7 @@ def _retry(raw: Any) -> RetryPolicy | None:
 
 
 def _back_off(raw: Any) -> tuple[float, float]:
-    """Base and longest interval (gRFC A44: below a millisecond is one; the longest is ten times the base if not set)."""
+    """Base and longest interval (gRFC A44: below a millisecond is one; the longest is 10 times the base if not set)."""
     if raw is None:
         return 0.025, 0.25
     base, longest = raw.base_interval, raw.max_interval

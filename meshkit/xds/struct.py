@@ -1,11 +1,11 @@
-"""google.protobuf.Struct as plain Python: dict, list, str, float, bool and None, both ways."""
+"""google.protobuf.Struct: JSON inside of protobuf."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from meshkit.codec import EncodeError, Field, Schema, compile_schema
+from meshkit.codec import Field, Schema, compile_schema
 
 __all__ = ["STRUCT", "Json", "StructMessage", "decode_struct", "to_struct"]
 
@@ -28,6 +28,11 @@ class StructMessage(NamedTuple):
     """google.protobuf.Struct."""
 
     fields: Mapping[str, ValueMessage]
+
+    def text(self, key: str) -> str:
+        """The string under ``key``; "" where there is none, or something else."""
+        value = self.fields.get(key)
+        return value.string_value or "" if value is not None else ""
 
 
 class ListMessage(NamedTuple):
@@ -71,7 +76,7 @@ VALUE = Schema(
 
 
 def to_struct(value: Mapping[str, Json]) -> StructMessage:
-    """A JSON object as a Struct. Raises EncodeError for what JSON has no word for."""
+    """A JSON object as a Struct."""
     return StructMessage({key: _to_value(item) for key, item in value.items()})
 
 
@@ -86,24 +91,10 @@ def _to_value(value: Json) -> ValueMessage:
         return ValueMessage(string_value=value)
     if isinstance(value, Mapping):
         return ValueMessage(struct_value=to_struct(value))
-    if isinstance(value, Sequence):
-        return ValueMessage(list_value=ListMessage(tuple(_to_value(item) for item in value)))
-    raise EncodeError("google.protobuf.Value", "", f"a {type(value).__name__} is not JSON")
+    return ValueMessage(list_value=ListMessage(tuple(_to_value(item) for item in value)))
 
 
-def decode_struct(data: bytes) -> dict[str, Any]:
-    """The bytes of a Struct as a dict. Raises DecodeError."""
-    return _from_struct(compile_schema(STRUCT).decode(data))
-
-
-def _from_struct(message: StructMessage) -> dict[str, Any]:
-    return {key: _from_value(value) for key, value in message.fields.items()}
-
-
-def _from_value(value: ValueMessage) -> Any:
-    if value.struct_value is not None:
-        return _from_struct(value.struct_value)
-    if value.list_value is not None:
-        return [_from_value(item) for item in value.list_value.values]
-    scalars = (value.string_value, value.number_value, value.bool_value)
-    return next((scalar for scalar in scalars if scalar is not None), None)
+def decode_struct(data: bytes) -> StructMessage:
+    """The bytes of a Struct. Raises DecodeError."""
+    message: StructMessage = compile_schema(STRUCT).decode(data)
+    return message

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["ASSIGNMENTS", "CLUSTERS", "ROUTES", "TYPES", "WILDCARD", "ResourceType", "type_of"]
 
 WILDCARD = "*"
-"""The name that asks for every resource of a type (xDS protocol, "How the client specifies what resources to return")."""
+"""The name that asks for every resource of a type (xDS protocol, "How the client specifies what to return")."""
 
 
 @dataclass(frozen=True, slots=True)

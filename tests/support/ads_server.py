@@ -220,5 +220,5 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
 async def until(condition: Any, timeout: float = 5.0) -> None:
     """Wait until ``condition()`` holds."""
     async with asyncio.timeout(timeout):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (what is waited for happens in another library's code)
             await asyncio.sleep(0.005)
