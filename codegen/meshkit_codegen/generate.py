@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from meshkit.errors import MissingExtra
 
 from .errors import ProtoError
+from .options import Messages, Options
 
 if TYPE_CHECKING:
     from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
 
-    from .options import Messages
     from .sources import Sources
 
 __all__ = ["generate"]
@@ -40,7 +40,7 @@ def generate(
     `ProtoError` for what is wrong with the proto files, `MissingExtra` without grpcio-tools and the like, and
     `OSError` where ``out`` cannot be written.
     """
-    _require(messages)
+    _require(Options.parse(f"messages={messages}").messages)
     from .sources import Sources
 
     sources = Sources.find([Path(proto) for proto in protos], [Path(root) for root in proto_path])

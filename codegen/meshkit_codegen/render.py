@@ -12,13 +12,9 @@ from .model import Module
 __all__ = ["render"]
 
 _WIDTH = 100
-_ESCAPES = {
-    0x09: "\\t",
-    0x0A: "\\n",
-    0x0D: "\\r",
-    0x22: '\\"',
-    0x5C: "\\\\",
-}
+_ESCAPES = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
+# How each byte is written between double quotes.
+_PIECES = tuple(_ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}") for byte in range(256))
 
 
 def render(module: Module) -> str:
@@ -44,13 +40,13 @@ def _literal(data: bytes, indent: int) -> str:
 
 
 def _escaped_lines(data: bytes) -> Iterator[str]:
-    line, width = "", 0
+    line: list[str] = []
+    width = 0
     for byte in data:
-        piece = _ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}")
-        line += piece
-        width += len(piece)
+        line.append(_PIECES[byte])
+        width += len(_PIECES[byte])
         if width >= _WIDTH:
-            yield line
-            line, width = "", 0
+            yield "".join(line)
+            line, width = [], 0
     if line or not data:
-        yield line
+        yield "".join(line)

@@ -38,6 +38,7 @@ class Symbols:
 
     def __init__(self, files: Mapping[str, FileDescriptorProto]) -> None:
         self._files = files
+        self._sources: dict[str, SourceInfo] = {}
         self._all = {symbol.full_name: symbol for file in files.values() for symbol in _symbols_of(file)}
         self._by_class: dict[tuple[str, str], list[Symbol]] = {}
         for symbol in self._all.values():
@@ -56,7 +57,9 @@ class Symbols:
 
     def place(self, symbol: Symbol) -> str:
         """ "file:line" where ``symbol`` is written."""
-        return SourceInfo(self._files[symbol.proto]).place(symbol.path)
+        if symbol.proto not in self._sources:
+            self._sources[symbol.proto] = SourceInfo(self._files[symbol.proto])
+        return self._sources[symbol.proto].place(symbol.path)
 
 
 def _symbols_of(file: FileDescriptorProto) -> Iterator[Symbol]:

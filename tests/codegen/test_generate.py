@@ -8,7 +8,7 @@ import pytest
 from meshkit_codegen import Messages, ProtoError, generate
 
 from meshkit.errors import MissingExtra
-from tests.support.protos import write_protos
+from tests.support.proto_files import write_protos
 
 A = """package p; import "google/protobuf/timestamp.proto";
 service A { rpc Do(Ma) returns (Ma); } message Ma { google.protobuf.Timestamp t = 1; }"""

@@ -9,7 +9,7 @@ from google.protobuf.compiler.plugin_pb2 import CodeGeneratorResponse
 from meshkit_codegen.main import main  # noqa: F401  (what the executable calls)
 
 from meshkit import __version__
-from tests.support.protos import request_for
+from tests.support.proto_files import request_for
 
 EXECUTABLE = [f"{sysconfig.get_path('scripts')}/protoc-gen-meshkit"]
 WITHOUT_PROTOBUF = """

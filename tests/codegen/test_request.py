@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from tests.support.protos import contents, error_of, request_for
+from tests.support.proto_files import contents, error_of, request_for
 
 SERVICE = """
     package a.v1;

@@ -6,7 +6,7 @@ import pytest
 from meshkit_codegen import ProtoError
 from meshkit_codegen.sources import Sources
 
-from tests.support.protos import write_protos
+from tests.support.proto_files import write_protos
 
 FILES = {
     "helloworld/v1/greeter.proto": "package helloworld.v1;",

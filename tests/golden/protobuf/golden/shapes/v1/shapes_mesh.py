@@ -453,7 +453,10 @@ _Retired_leave = _rpc.Method(
 
 
 class RetiredBase(_rpc.Servicer):
-    """Derive from this class to serve ``golden.shapes.v1.Retired``."""
+    """Derive from this class to serve ``golden.shapes.v1.Retired``.
+
+    Deprecated.
+    """
 
     __service_name__ = "golden.shapes.v1.Retired"
     __methods__ = (_Retired_leave,)
