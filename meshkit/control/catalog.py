@@ -31,6 +31,7 @@ class Catalog:
         self.world = world
         self._made: dict[_Key, tuple[object, Encoded | None]] = {}
         self._old = previous._made if previous else {}
+        self._seen: set[tuple[str, str]] = previous._seen if previous else set()
         self._wildcards: dict[tuple[str, Proxy], Mapping[str, Encoded]] = {}
 
     def __repr__(self) -> str:
@@ -48,7 +49,13 @@ class Catalog:
             if found is None or found[0] != inputs:
                 found = (inputs, kind.make(self.world, name, proxy))
             self._made[key] = found
+            if found[1] is not None and not found[1].hollow:
+                self._seen.add((type_url, name))
         return found[1]
+
+    def seen(self, type_url: str, name: str) -> bool:
+        """Whether this or an earlier catalog had something for that name."""
+        return (type_url, name) in self._seen
 
     def everything(self, type_url: str, proxy: Proxy) -> Mapping[str, Encoded]:
         """All resources of a type: what a wildcard means."""
@@ -73,8 +80,8 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A catalog with the eyes of one client. While not ``settled`` (just after a start, when servers have not
-    registered again yet), clients that come back are told nothing that would take something away from them."""
+    """A catalog with the eyes of one client. Until it is ``settled`` (some time after the start of the control plane,
+    when all servers had time to register again) what is not there may only not be there yet."""
 
     catalog: Catalog
     proxy: Proxy
@@ -83,6 +90,10 @@ class View:
     def everything(self, type_url: str) -> Mapping[str, Encoded]:
         """All resources of a type."""
         return self.catalog.everything(type_url, self.proxy)
+
+    def certain(self, type_url: str, name: str) -> bool:
+        """Whether a resource that is not there is gone: it was there since the start, or the time to come is over."""
+        return self.settled or self.catalog.seen(type_url, name)
 
     def named(self, type_url: str, names: Iterable[str]) -> dict[str, Encoded]:
         """Those of ``names`` that exist."""

@@ -8,6 +8,7 @@ Rules (xDS protocol, "Incremental xDS"):
 - names are taken from every request, whatever its nonce;
 - a cluster or listener that does not exist is in removed_resources, at once and when it goes; routes and endpoints of
   unknown names are sent empty, as istiod does;
+- a client that comes back soon after a start of the control plane is told nothing gone that is not certain (`View`);
 - a NACK is recorded; what was rejected counts as told and is sent again when it changes;
 - pushes go in the order of `naming.PUSH_ORDER`; clusters that go are taken away last, when no route names them.
 """
@@ -140,11 +141,9 @@ class DeltaMachine:
         """What to send: what differs and what is to be repeated; and the names of what is not there (any more)."""
         told = watch.told
         changed = [one for name, one in current.items() if told.get(name) != one.version or name in repeat]
-        if watch.returning and not self.view.settled:
-            return changed, []
         missing = [name for name in watch.names if name not in current and (told.get(name) != "" or name in repeat)]
-        gone = [name for name in watch.gone(current) if name not in watch.names]
-        return changed, missing + gone
+        gone = [name for name in watch.gone(current, self.view) if name not in watch.names]
+        return changed, [name for name in missing if watch.may_miss(self.view, name)] + gone
 
     def _respond(self, watch: Watch, resources: Iterable[Encoded], removed: Iterable[str] = ()) -> DeltaResponse:
         found, names = tuple(resources), tuple(removed)

@@ -45,8 +45,9 @@ class ControlPlane:
     """Serves ADS for the YAML files below ``directory``; use as ``async with ControlPlane(...) as plane``.
 
     ``port`` 0 picks a free port, told by `port` afterwards; ``debug_port`` is that of the HTTP pages (None: none).
-    ``hold`` is how many seconds the endpoints of a server outlive its stream; ``settle``, how many seconds after the
-    start clients that come back from an earlier control plane keep what they have, while servers register again.
+    ``hold`` is how many seconds the endpoints of a server outlive its stream. For ``settle`` seconds after the start
+    clients that come back from an earlier control plane keep what nobody has registered yet; it should be longer than
+    servers take to reconnect (our own try at least every 36 s).
     ``quiet`` is how many seconds without a change make an edit complete. Raises `ConfigError` with one line for a
     folder that cannot be read and a port that is taken.
     """
@@ -59,7 +60,7 @@ class ControlPlane:
         port: int = 15010,
         debug_port: int | None = None,
         hold: float = 2.0,
-        settle: float = 5.0,
+        settle: float = 40.0,
         quiet: float = 0.025,
     ) -> None:
         self.directory = Path(directory)

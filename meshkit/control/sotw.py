@@ -6,6 +6,7 @@ Rules (xDS protocol, "Basic Protocol Overview"; what istiod does where clients r
 - names added are answered, names removed are not; an empty list means "nothing" for RDS and EDS, "everything" for LDS,
   and for CDS by the default generator, which ignores names;
 - a NACK is recorded and not answered; the next change is pushed as usual;
+- a client that comes back soon after a start of the control plane is told nothing gone that is not certain (`View`);
 - a push holds everything for CDS and LDS, and only what changed for RDS and EDS;
 - pushes go in the order of `naming.PUSH_ORDER`; clusters that go are taken away last, when no route names them.
 """
@@ -13,7 +14,7 @@ Rules (xDS protocol, "Basic Protocol Overview"; what istiod does where clients r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .catalog import View
@@ -72,7 +73,7 @@ class SotwMachine:
             return self._first(request)
         if not watch.last.answer(request.nonce, request.error) or request.error:
             return []
-        return self._renamed(watch, request.names)
+        return self._renamed(watch, request.names) + self._release()
 
     def push(self, view: View) -> list[SotwResponse]:
         """Show the client a new view: what it watches and does not have yet."""
@@ -102,7 +103,7 @@ class SotwMachine:
             return []
         if request.type_url == CDS and EDS in self.watches:
             self.watches[EDS].repeat = True
-        return self._answer(watch, watch.current(self.view))
+        return self._answer(watch, watch.current(self.view)) + self._release()
 
     def _means_everything(self, type_url: str, names: tuple[str, ...]) -> bool:
         if type_url not in WHOLE:
@@ -131,18 +132,43 @@ class SotwMachine:
         return {name: current[name] for name in names if name in current}
 
     def _answer(self, watch: Watch, resources: dict[str, Encoded]) -> list[SotwResponse]:
-        if watch.returning and not self.view.settled and (watch.type_url in WHOLE or not resources):
-            return []  # what is missing here would be deleted there; `push` answers once the view is settled
+        if self._held_back(watch, resources):
+            return []
         return [self._respond(watch, resources.values(), forget=watch.type_url in WHOLE)]
+
+    def _held_back(self, watch: Watch, resources: Mapping[str, Encoded]) -> bool:
+        """Whether an answer has to wait: what is missing in it would be deleted at a client that comes back.
+
+        What such a client has of a type is not in its requests; of clusters it shows in the endpoints that it watches.
+        """
+        if not watch.returning or self.view.settled or watch.answered:
+            return False
+        if watch.type_url not in WHOLE:
+            return not resources
+        if not watch.wildcard:
+            return any(name not in resources and not watch.may_miss(self.view, name) for name in watch.names)
+        if watch.type_url == LDS:
+            return self.view.proxy.grpc
+        assignments = self.watches.get(EDS)
+        return assignments is None or any(name not in resources for name in assignments.names)
+
+    def _release(self) -> list[SotwResponse]:
+        """Answer what was held back, if it need not be any more."""
+        held = [one for one in self.watches.values() if one.returning and not one.answered and one.type_url in WHOLE]
+        return (
+            []
+            if self.view.settled
+            else [answer for one in held for answer in self._answer(one, one.current(self.view))]
+        )
 
     # -- pushes
 
     def _push_whole(self, watch: Watch, out: list[SotwResponse], late: list[SotwResponse]) -> list[Encoded]:
         current = watch.current(self.view)
-        changed, gone = watch.changed(current), watch.gone(current)
+        changed, gone = watch.changed(current), watch.gone(current, self.view)
         if watch.answered and not changed and not gone:
             return []
-        if watch.returning and not self.view.settled and not watch.answered:
+        if self._held_back(watch, current):
             return []
         if gone and watch.type_url == CDS and self._routes_watched():
             kept = [self._kept[name] for name in gone if name in self._kept]

@@ -43,7 +43,8 @@ class Acknowledgement:
 class Watch:
     """One type on one stream. ``told`` is what the client has, by name, with the version; "" means "does not exist".
 
-    ``returning``: the client has state of an earlier stream; nothing is taken from it before the view is settled.
+    ``returning``: the client has state of an earlier stream, perhaps with a control plane before this one. It is told
+    that something is gone only where that is certain (`View.certain`).
     """
 
     type_url: str
@@ -71,17 +72,25 @@ class Watch:
         out = dict(view.everything(self.type_url)) if self.wildcard else {}
         out.update(view.named(self.type_url, self.names))
         if self.returning and not view.settled:
-            return {name: one for name, one in out.items() if not (one.hollow and self.told.get(name) != one.version)}
+            return {name: one for name, one in out.items() if not one.hollow or self._may_know(view, one)}
         return out
+
+    def _may_know(self, view: View, hollow: Encoded) -> bool:
+        return self.told.get(hollow.name) == hollow.version or view.certain(self.type_url, hollow.name)
+
+    def may_miss(self, view: View, name: str) -> bool:
+        """Whether the client may be told that a name does not exist (any more)."""
+        return not self.returning or view.certain(self.type_url, name)
 
     def changed(self, current: Mapping[str, Encoded]) -> list[Encoded]:
         """Those that the client does not have in this version."""
         told = self.told
         return [resource for name, resource in current.items() if told.get(name) != resource.version]
 
-    def gone(self, current: Mapping[str, Encoded]) -> list[str]:
-        """Those that the client has and that are no more."""
-        return [name for name, version in self.told.items() if version and name not in current]
+    def gone(self, current: Mapping[str, Encoded], view: View) -> list[str]:
+        """Those that the client has and that are no more, as far as it may be told."""
+        gone = [name for name, version in self.told.items() if version and name not in current]
+        return [name for name in gone if self.may_miss(view, name)]
 
     def tell(self, resources: Iterable[Encoded]) -> None:
         """Remember that the client has these now."""

@@ -280,7 +280,7 @@ async def test_clients_that_come_back_after_a_restart_keep_what_they_have_until_
         while not (routes := await client.fetch(RDS, f"{IFACE}:80"))[f"{IFACE}:80"].virtual_hosts:
             pass
     async with (
-        ControlPlane(tmp_path, port=0, settle=0.4) as plane,
+        ControlPlane(tmp_path, port=0, hold=9, settle=30) as plane,
         DeltaClient(plane.port) as back,
         DeltaClient(plane.port) as new,
     ):
@@ -291,6 +291,9 @@ async def test_clients_that_come_back_after_a_restart_keep_what_they_have_until_
             await one.fetch(CDS, "*")
             _, pushed, _ = await back.pushed()
             assert pushed[f"{IFACE}:80"] == routes[f"{IFACE}:80"]
+        async with DeltaClient(plane.port, node("one")) as one:  # what was there and went is gone, settled or not
+            await one.fetch(CDS, "*")
+            assert not (await back.pushed())[1][f"{IFACE}:80"].virtual_hosts
     async with ControlPlane(tmp_path, port=0, settle=0.1) as plane, DeltaClient(plane.port) as back:
         await back.ask(RDS, (f"{IFACE}:80",), versions={f"{IFACE}:80": "old"})
         assert (await back.pushed())[1] == {}

@@ -147,6 +147,7 @@ def test_equal_contents_have_equal_versions():
 def test_who_comes_back_is_told_of_nothing_gone_before_the_view_is_settled():
     one = SotwMachine(Table(HELD, settled=False))  # type: ignore[arg-type]
     assert ask(one, CDS, version="old") == []
+    assert ask(one, LDS, version="old") == [["l", "m"]]
     assert ask(one, EDS, "a", "gone") == [["a"]]
     assert ask(one, RDS, "gone") == []
     settled = one.push(Table(HELD))  # type: ignore[arg-type]
@@ -155,6 +156,18 @@ def test_who_comes_back_is_told_of_nothing_gone_before_the_view_is_settled():
         (EDS, ["a", "gone"]),
         (RDS, ["gone"]),
     ]
+
+
+def test_who_comes_back_is_told_of_all_clusters_once_those_it_has_are_there():
+    one = SotwMachine(Table(HELD, settled=False))  # type: ignore[arg-type]
+    assert ask(one, CDS, version="old") == []
+    assert ask(one, EDS, "a", "b") == [["a", "b"], ["a", "b"]]
+    assert one.watches[CDS].answered
+    one = SotwMachine(Table(HELD, settled=False))  # type: ignore[arg-type]
+    ask(one, CDS, version="old")
+    assert ask(one, EDS, "a", "c") == [["a"]]
+    table = Table(HELD, settled=False).changed(CDS, "c", "1").changed(EDS, "c", "1")
+    assert [response.type_url for response in one.push(table)] == [CDS, EDS]  # type: ignore[arg-type]
 
 
 KINDS = st.sampled_from([CDS, EDS, LDS, RDS])

@@ -33,6 +33,9 @@ class Table:
             out |= {name: Encoded(name, "hollow", b"", True) for name in names if name not in held}
         return out
 
+    def certain(self, kind: str, name: str) -> bool:
+        return self.settled
+
     def changed(self, kind: str, name: str, version: str | None) -> Table:
         held = {key: dict(value) for key, value in self.held.items()}
         if version is None:
