@@ -6,36 +6,18 @@ A `ClusterLoadAssignment` may hold tens of thousands of endpoints, so they are b
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from meshkit.codec import Field, compile_schema, maker
 
 from .resources import ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints
-from .struct import decode_struct
 from .tables import Invalid, table
 
-__all__ = ["CLUSTER_LOAD_ASSIGNMENT", "LB_ENDPOINT"]
+__all__ = ["CLUSTER_LOAD_ASSIGNMENT", "INTERNAL_ADDRESS", "LB_ENDPOINT", "PIPE"]
 
 _V3 = "envoy.config.endpoint.v3."
 _CORE = "envoy.config.core.v3."
 
 _endpoint = maker(Endpoint)
 _localities = maker(LocalityEndpoints)
-
-_FILTER_METADATA = table(
-    _CORE + "Metadata", (Field("filter_metadata", 1, "map", value="raw"), Field("typed_filter_metadata", 2, "ignore"))
-)
-
-
-@lru_cache(maxsize=4096)
-def _facts(metadata: bytes) -> tuple[str, str]:
-    """``tls_mode`` and ``workload`` of an endpoint's metadata, which the pods of one workload have in common."""
-    found = compile_schema(_FILTER_METADATA).decode(metadata).filter_metadata
-    socket, istio = found.get("envoy.transport_socket_match"), found.get("istio")
-    return (
-        decode_struct(socket).text("tlsMode") if socket else "",
-        decode_struct(istio).text("workload") if istio else "",
-    )
 
 
 def build_endpoint(
@@ -57,16 +39,15 @@ def build_endpoint(
         )
     if not weight:
         raise Invalid(f"endpoint {host}:{port}: load_balancing_weight is 0")
-    tls_mode, workload = _facts(metadata) if metadata else ("", "")
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return _endpoint(address, weight, health, tls_mode, workload)
+    return _endpoint(address, weight, health, metadata or b"")
 
 
 def _unusual(pipe: bytes | None, internal: bytes | None, weight: int) -> Endpoint:
     if pipe is not None:
-        return Endpoint(f"unix:{compile_schema(_PIPE).decode(pipe).path}", weight)
+        return Endpoint(f"unix:{compile_schema(PIPE).decode(pipe).path}", weight)
     if internal is not None:
-        name = compile_schema(_INTERNAL).decode(internal).server_listener_name
+        name = compile_schema(INTERNAL_ADDRESS).decode(internal).server_listener_name
         return Endpoint(f"internal:{name}", weight, HealthStatus.UNHEALTHY)
     raise Invalid("an endpoint has no address")
 
@@ -78,8 +59,8 @@ def _health(number: int) -> HealthStatus:
 
 _HEALTH = {status.value: status for status in HealthStatus}
 
-_PIPE = table(_CORE + "Pipe", (Field("path", 1, "string"),), "2 mode")
-_INTERNAL = table(_CORE + "EnvoyInternalAddress", (Field("server_listener_name", 1, "string"),), "2 endpoint_id")
+PIPE = table(_CORE + "Pipe", (Field("path", 1, "string"),), "2 mode")
+INTERNAL_ADDRESS = table(_CORE + "EnvoyInternalAddress", (Field("server_listener_name", 1, "string"),), "2 endpoint_id")
 
 _SOCKET_ADDRESS = table(
     _CORE + "SocketAddress",

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .endpoint_facts import tls_mode_of, workload_of
+
 __all__ = [
     "Aggregate",
     "CircuitBreaker",
@@ -294,20 +296,28 @@ class Endpoint:
     """endpoint.v3.LbEndpoint. ``address``: ``ip:port``, ``[ip6]:port``, ``host:port`` (DNS clusters), ``unix:path``, or
     ``internal:name`` (an Envoy internal listener; never usable from here).
 
-    ``tls_mode`` is ``istio`` where the endpoint speaks Istio's mutual TLS (metadata envoy.transport_socket_match),
-    ``workload`` is Istio's ``name;namespace;canonical name;revision;cluster``.
+    ``metadata`` is a core.v3.Metadata, still encoded: see `tls_mode` and `workload`.
     """
 
     address: str
     weight: int = 1
     health: HealthStatus = HealthStatus.UNKNOWN
-    tls_mode: str = ""
-    workload: str = ""
+    metadata: bytes = b""
 
     @property
     def usable(self) -> bool:
         """Whether it may take traffic (gRFC A27: HEALTHY and UNKNOWN)."""
         return self.health in _USABLE
+
+    @property
+    def tls_mode(self) -> str:
+        """``istio`` where it speaks Istio's mutual TLS, ``disabled`` or "" where it does not."""
+        return tls_mode_of(self.metadata)
+
+    @property
+    def workload(self) -> str:
+        """Istio's ``name;namespace;canonical name;revision;cluster``."""
+        return workload_of(self.metadata)
 
 
 _USABLE = frozenset({HealthStatus.UNKNOWN, HealthStatus.HEALTHY})

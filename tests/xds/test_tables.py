@@ -28,7 +28,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from meshkit.codec import Field, Schema
 from meshkit.xds import messages
 from meshkit.xds.cluster_tables import AGGREGATE, CLUSTER, LB_POLICIES
-from meshkit.xds.endpoint_tables import CLUSTER_LOAD_ASSIGNMENT
+from meshkit.xds.endpoint_facts import METADATA
+from meshkit.xds.endpoint_tables import CLUSTER_LOAD_ASSIGNMENT, INTERNAL_ADDRESS, PIPE
 from meshkit.xds.route_tables import ROUTE_CONFIGURATION
 
 with warnings.catch_warnings():  # pydantic deprecates something that envoy_data_plane does at import
@@ -44,6 +45,9 @@ ROOTS = [
     CLUSTER_LOAD_ASSIGNMENT,
     AGGREGATE,
     *LB_POLICIES.values(),
+    PIPE,
+    INTERNAL_ADDRESS,
+    METADATA,
     messages.DISCOVERY_REQUEST,
     messages.DISCOVERY_RESPONSE,
     messages.DELTA_REQUEST,
