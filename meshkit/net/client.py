@@ -84,8 +84,8 @@ class ClientConnection(Link):
         self.started = 0
         self.answered = 0
         self.too_many_pings = False
-        self.settled: asyncio.Future[None] = loop.create_future()
-        self.retired: asyncio.Future[None] = loop.create_future()
+        self.settled: asyncio.Future[bool] = loop.create_future()
+        self.retired: asyncio.Future[bool] = loop.create_future()
         self.on_change: Callable[[ClientConnection], None] = _ignore
         self._options = options
         self._tls = tls
@@ -143,7 +143,7 @@ class ClientConnection(Link):
         ``fields``: encoded custom metadata, ``grpc-timeout`` first where there is one; pseudo-headers, te,
         content-type, user-agent, grpc-encoding and grpc-accept-encoding are added here.  ``message`` is the first
         message; ``encoding`` compresses messages (b"gzip", b"deflate").  ``max_receive`` overrides the receive
-        limit in bytes.  Where the server's MAX_CONCURRENT_STREAMS is reached the call waits its turn (first come, first served).
+        limit in bytes.  Where the server's MAX_CONCURRENT_STREAMS is reached the call waits its turn.
         Raises `ConnectionLost` when closed or going away.
         """
         if not self.ready:
@@ -293,7 +293,7 @@ class ClientConnection(Link):
         if not self.ready and not self.ending:
             self.ready = True
             self._idle_since = self.heard
-            self._done(self.settled)
+            _resolve(self.settled, True)
         if self._waiting:
             self._start_waiting()
 
@@ -341,8 +341,8 @@ class ClientConnection(Link):
             self._end(call, self._loss(call, reason))
         if not self.in_flight:
             self.loop.call_soon(self._close_if_done)
-        self._done(self.settled)
-        self._done(self.retired)
+        _resolve(self.settled, False)
+        _resolve(self.retired, True)
         if was_ready:
             self.on_change(self)
 
@@ -357,10 +357,6 @@ class ClientConnection(Link):
     def _close_if_done(self) -> None:
         if not self.in_flight:
             self.close(self.ending)
-
-    def _done(self, future: asyncio.Future[None]) -> None:
-        if not future.done():
-            future.set_result(None)
 
     # -- chores
 
@@ -394,6 +390,11 @@ class ClientConnection(Link):
             self.unread,
             self.blocked,
         )
+
+
+def _resolve(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)
 
 
 def _ignore(_: object) -> None:

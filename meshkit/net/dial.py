@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ async def dial(
         async with asyncio.timeout(options.connect_timeout):
             sock = await _connected(loop, address, options.happy_eyeballs_delay)
             await _attach(loop, sock, lambda: connection, address, tls)
-            await connection.settled
+            settled = await connection.settled
     except TimeoutError:
         connection.abort("timed out")
         raise ConnectionFailed(address.text, f"no answer within {options.connect_timeout:g} s") from None
@@ -48,7 +49,7 @@ async def dial(
     except asyncio.CancelledError:
         connection.abort("not wanted any more")
         raise
-    if connection.ending:
+    if not settled:
         raise ConnectionFailed(address.text, connection.ending)
     return connection
 
@@ -76,6 +77,8 @@ def _reason(error: OSError) -> str:
         return f"TLS: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)  # asyncio's own text names the address again
     return error.strerror or str(error) or type(error).__name__
 
 

@@ -122,7 +122,7 @@ class Link(asyncio.Protocol):
         """Write what the engine has now."""
         self.waking = False
         transport = self._transport
-        if transport is None or self.blocked:
+        if transport is None or self.blocked or transport.is_closing():
             return
         data = self.engine.take_output()
         if data:

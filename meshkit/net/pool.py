@@ -183,17 +183,23 @@ class Pool:
         """Offer ``connection`` until it takes no more calls; why it does not is the result."""
         self._open.add(connection)
         connection.closed.add_done_callback(lambda _: self._open.discard(connection))
-        self._ready.append(connection)
-        connection.on_change = self._withdraw
-        self._failing = 0
-        self.last_error = ""
-        self._settle()
-        self._serve_waiters()
+        if connection.ready:
+            self._offer(connection)
         await connection.retired
         if connection.too_many_pings:
             self.keepalive_time *= 2
             LOG.warning("%s: too many keepalive pings, now one per %g s", self.address, self.keepalive_time)
         return connection.ending
+
+    def _offer(self, connection: ClientConnection) -> None:
+        self._ready.append(connection)
+        connection.on_change = self._withdraw
+        self._failing = 0
+        self.last_error = ""
+        self._settle()
+        for waiter in tuple(self._waiters):
+            if not waiter.done():
+                waiter.set_result(connection)
 
     def _withdraw(self, connection: ClientConnection) -> None:
         self._ready.remove(connection)
@@ -234,12 +240,6 @@ class Pool:
         self.state = state
         for listener in tuple(self._listeners):
             listener(state)
-
-    def _serve_waiters(self) -> None:
-        for waiter in tuple(self._waiters):
-            connection = self.ready_nowait()
-            if connection is not None and not waiter.done():
-                waiter.set_result(connection)
 
     def _fail_waiters(self, reason: str, *, all_of_them: bool) -> None:
         for waiter, wait_for_ready in tuple(self._waiters.items()):

@@ -42,8 +42,8 @@ class ServerStream:
 
     ``path`` is such as "/helloworld.v1.Greeter/SayHello"; ``fields`` are all header fields of the request;
     ``deadline`` is the loop time after which the call is cancelled, None without ``grpc-timeout``; ``content_type`` is
-    the request's.  ``encoding`` compresses what is sent with ``compress=True``: set it before headers are sent, to one of
-    `accept_encodings`.
+    the request's.  ``encoding`` compresses what is sent with ``compress=True``: set it before headers are sent, to one
+    of `accept_encodings`.
     """
 
     __slots__ = (

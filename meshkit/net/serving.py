@@ -274,7 +274,7 @@ class ServerConnection(Link):
         return self._idle_since + self._options.max_connection_idle
 
     def _age_chore(self, now: float) -> float:
-        if now < self._old_at:
+        if now < self._old_at < math.inf:
             return self._old_at
         if self._old_at < math.inf:
             self._old_at = math.inf

@@ -1,7 +1,6 @@
 """Our client against our server, and against scripted servers that do what good ones do not."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -9,29 +8,6 @@ from meshkit.net import ClientOptions, ConnectionLost, Outcome, ServerOptions
 from meshkit.wire import Limits
 from tests.support import h2peer as h2
 from tests.support.calls import connected, eventually, serving, start, unary
-
-
-@asynccontextmanager
-async def scripted(play, *settings):
-    """A server that greets with ``settings``, then follows ``play(peer)``; yields its port."""
-    failures = []
-
-    async def serve(reader, writer):
-        peer = h2.Peer(reader, writer)
-        try:
-            await peer.greet(*settings)
-            await play(peer)
-        except Exception as error:
-            failures.append(error)
-        finally:
-            await peer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-    assert not failures, failures
 
 
 def answering(*frames):
@@ -57,7 +33,7 @@ GRPC = ((b":status", b"200"), (b"content-type", b"application/grpc"))
 
 
 async def outcome_of(*frames) -> Outcome:
-    async with scripted(answering(*frames)) as port, connected(port) as connection:
+    async with h2.scripted(answering(*frames)) as port, connected(port) as connection:
         return await unary(connection).outcome()
 
 
@@ -268,7 +244,7 @@ async def test_early_trailers_end_a_call_whose_requests_go_on():
         reset = await peer.until(h2.RST_STREAM)
         assert int.from_bytes(reset.payload, "big") in (0, 8)
 
-    async with scripted(play) as port, connected(port) as connection:
+    async with h2.scripted(play) as port, connected(port) as connection:
         call = start(connection)
         assert (await call.outcome()).status == 5
         call.stream.send(b"late")
@@ -284,7 +260,7 @@ async def test_a_killed_server_is_unavailable():
         await peer.until(h2.HEADERS)
         peer.writer.transport.abort()
 
-    async with scripted(play) as port, connected(port) as connection:
+    async with h2.scripted(play) as port, connected(port) as connection:
         outcome = await unary(connection).outcome()
         assert outcome.status == 14
         assert f"127.0.0.1:{port}" in outcome.message
@@ -300,7 +276,7 @@ async def test_a_server_that_breaks_the_protocol_is_unavailable_with_the_reason(
         goaway = await peer.until(h2.GOAWAY)
         assert int.from_bytes(goaway.payload[4:8], "big") == 1
 
-    async with scripted(play) as port, connected(port) as connection:
+    async with h2.scripted(play) as port, connected(port) as connection:
         outcome = await unary(connection).outcome()
         assert outcome.status in (13, 14)
         assert outcome.message
@@ -315,7 +291,7 @@ async def test_goaway_finishes_what_was_taken_and_hands_back_the_rest():
             peer.send(h2.headers(stream, h2.RESPONSE), h2.headers(stream, h2.OK, end=True))
         await peer.rest()
 
-    async with scripted(play) as port, connected(port) as connection:
+    async with h2.scripted(play) as port, connected(port) as connection:
         calls = [unary(connection) for _ in range(3)]
         outcomes = [await call.outcome() for call in calls]
         assert [outcome.status for outcome in outcomes] == [0, 0, 14]
@@ -327,7 +303,7 @@ async def test_what_never_left_is_unprocessed():
     async def play(peer):
         await peer.rest()
 
-    async with scripted(play) as port, connected(port) as connection:
+    async with h2.scripted(play) as port, connected(port) as connection:
         call = unary(connection)
         connection._transport.abort()  # before the loop's turn ends nothing is written
         outcome = await call.outcome()
@@ -346,6 +322,7 @@ async def test_streams_wait_their_turn():
         for number, call in enumerate(calls):
             assert (await call.outcome()).status == 0
             assert call.messages == [b"%d" % number]
+        await asyncio.sleep(0)
         assert order == list(range(20))
         assert max(len(handler.messages) for handler in service.handlers) == 1
 
@@ -377,7 +354,7 @@ async def test_more_streams_as_soon_as_settings_allow():
             peer.send(h2.headers(stream, h2.block((*GRPC, (b"grpc-status", b"0"))), end=True))
         await peer.rest()
 
-    async with scripted(play, (3, 1)) as port, connected(port) as connection:
+    async with h2.scripted(play, (3, 1)) as port, connected(port) as connection:
         calls = [unary(connection), unary(connection)]
         assert [(await call.outcome()).status for call in calls] == [0, 0]
 
@@ -389,7 +366,7 @@ async def test_waiting_streams_are_unprocessed_when_the_server_goes():
         peer.send(h2.headers(1, h2.block((*GRPC, (b"grpc-status", b"0"))), end=True))
         await peer.rest()
 
-    async with scripted(play, (3, 1)) as port, connected(port) as connection:
+    async with h2.scripted(play, (3, 1)) as port, connected(port) as connection:
         first, second = unary(connection), unary(connection)
         assert (await second.outcome()).unprocessed
         assert (await first.outcome()).status == 0
@@ -415,7 +392,7 @@ async def test_a_server_that_does_not_read_does_not_make_us_buffer_without_end()
         peer.reader._limit = 1
         await stop.wait()
 
-    async with scripted(play, (4, 2**31 - 1)) as port, connected(port) as connection:
+    async with h2.scripted(play, (4, 2**31 - 1)) as port, connected(port) as connection:
         call = start(connection)
         sent = 0
         while call.stream.writable and sent < 200 << 20:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -122,13 +123,11 @@ async def test_a_deadline_ends_the_wait():
 
 
 async def test_a_server_that_says_nothing_times_out():
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    pool = Pool(f"127.0.0.1:{port}", options=ClientOptions(connect_timeout=0.1))
-    with pytest.raises(ConnectionFailed, match=r"no answer within 0\.1 s"):
-        await pool.connect()
-    await pool.close()
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pool = Pool(f"127.0.0.1:{silent.getsockname()[1]}", options=ClientOptions(connect_timeout=0.1))
+        with pytest.raises(ConnectionFailed, match=r"no answer within 0\.1 s"):
+            await pool.connect()
+        await pool.close()
 
 
 async def test_happy_eyeballs_goes_on_when_an_address_fails(monkeypatch):
@@ -174,40 +173,34 @@ async def test_goaway_replaces_the_connection_and_loses_nothing():
 async def test_a_server_that_leaves_at_once_each_time_is_backed_off_from():
     greeted = 0
 
-    async def serve(reader, writer):
+    async def play(peer):
         nonlocal greeted
-        peer = h2.Peer(reader, writer)
-        await peer.greet()
         greeted += 1
         peer.send(h2.goaway(0))
-        await peer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     clock = HandClock()
-    pool = Pool(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", clock=clock)
-    await pool.connect()
-    await eventually(lambda: clock.slept)
-    assert greeted == 2
-    assert pool.state is ConnectivityState.TRANSIENT_FAILURE
-    await pool.close()
-    server.close()
+    async with h2.scripted(play) as port:
+        pool = Pool(f"127.0.0.1:{port}", clock=clock)
+        with suppress(ConnectionFailed):
+            await pool.connect()
+        await eventually(lambda: clock.slept)
+        assert greeted == 2
+        assert pool.state is ConnectivityState.TRANSIENT_FAILURE
+        await pool.close()
 
 
 async def test_too_many_pings_halves_the_rate():
-    async def serve(reader, writer):
-        peer = h2.Peer(reader, writer)
-        await peer.greet()
+    async def play(peer):
         peer.send(h2.goaway(0, 11, b"too_many_pings"))
         await peer.rest()
-        await peer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     options = ClientOptions(keepalive_time=30.0)
-    pool = Pool(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", options=options, clock=HandClock())
-    await pool.connect()
-    await eventually(lambda: pool.keepalive_time >= 60.0)
-    await pool.close()
-    server.close()
+    async with h2.scripted(play) as port:
+        pool = Pool(f"127.0.0.1:{port}", options=options, clock=HandClock())
+        with suppress(ConnectionFailed):
+            await pool.connect()
+        await eventually(lambda: pool.keepalive_time >= 60.0)
+        await pool.close()
 
 
 async def test_several_connections_share_the_load():
@@ -260,20 +253,17 @@ async def test_closing_gives_calls_their_grace():
 
 
 async def test_keepalive_notices_a_dead_server():
-    async def serve(reader, writer):
-        peer = h2.Peer(reader, writer)
-        await peer.greet()
+    async def play(peer):
         await asyncio.sleep(30)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     options = ClientOptions(keepalive_time=0.05, keepalive_timeout=0.05)
-    pool = Pool(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", options=options)
-    call = unary(await pool.connect())
-    outcome = await call.outcome()
-    assert outcome.status == 14
-    assert "keepalive" in outcome.message
-    await pool.close()
-    server.close()
+    async with h2.scripted(play) as port:
+        pool = Pool(f"127.0.0.1:{port}", options=options)
+        call = unary(await pool.connect())
+        outcome = await call.outcome()
+        assert outcome.status == 14
+        assert "keepalive" in outcome.message
+        await pool.close()
 
 
 async def test_keepalive_against_a_live_server_disturbs_nobody():

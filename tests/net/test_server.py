@@ -1,6 +1,7 @@
 """Our server against scripted clients: admission, deadlines, places for handlers, graceful close."""
 
 import asyncio
+import socket
 import ssl
 
 import pytest
@@ -82,6 +83,7 @@ async def test_subtypes_of_grpc_are_welcome_and_echoed():
 async def test_headers_message_and_trailers_are_one_write():
     async with serving() as (port, service, server):
         peer = await h2.Peer.connect(port)
+        await peer.until(h2.SETTINGS, flags=h2.ACK)
         for stream in (1, 3, 5):
             peer.send(h2.headers(stream, h2.request()), h2.data(stream, h2.message(b"x"), end=True))
         first = await peer.reader.read(1 << 16)
@@ -135,15 +137,14 @@ async def test_a_place_is_free_only_when_the_handler_has_ended():
     async with serving(options, service=service) as (port, _, server):
         peer = await h2.Peer.connect(port)
         for stream in (1, 3):
-            peer.send(h2.headers(stream, h2.request(b"/x/Hang"), end=True), h2.reset(stream) if stream == 3 else b"")
-            await eventually(lambda stream=stream: len(service.handlers) == (stream + 1) // 2 or stream == 3)
-        await asyncio.sleep(0.02)
-        peer.send(h2.headers(5, h2.request(b"/x/Hang"), end=True))
-        await eventually(lambda: server.statistics()[0].started == 2)
-        peer.send(h2.reset(1))
-        peer.send(h2.headers(7, h2.request(b"/x/Echo"), end=True))
-        refused = await peer.until(h2.RST_STREAM, stream=7)
+            peer.send(h2.headers(stream, h2.request(b"/x/Hang"), end=True))
+            await eventually(lambda stream=stream: len(service.handlers) == (stream + 1) // 2)
+            peer.send(h2.reset(stream))
+            await eventually(lambda: service.handlers[-1].cancelled)
+        peer.send(h2.headers(5, h2.request(b"/x/Echo"), end=True))
+        refused = await peer.until(h2.RST_STREAM, stream=5)
         assert int.from_bytes(refused.payload, "big") == 7
+        assert server.statistics()[0].running == 2
         for handler in service.handlers:
             handler.stream.release()
         peer.send(h2.headers(9, h2.request(b"/x/Echo"), end=True))
@@ -292,8 +293,6 @@ async def test_unix_sockets(tmp_path):
 
 async def test_a_dead_servers_socket_file_is_replaced(tmp_path):
     path = str(tmp_path / "mesh.sock")
-    import socket
-
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(path)
     server = Server(Service().accept)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -94,6 +95,40 @@ RESPONSE = block([(b":status", b"200"), (b"content-type", b"application/grpc")])
 OK = block([(b"grpc-status", b"0")])
 
 
+@asynccontextmanager
+async def scripted(play: Callable[[Peer], Awaitable[None]], *pairs: tuple[int, int]) -> AsyncIterator[int]:
+    """A server that greets each client with SETTINGS ``pairs`` and follows ``play``; yields its port.
+
+    A play that fails fails the test; one that still runs at the end is cancelled.
+    """
+    playing: set[asyncio.Task[None]] = set()
+
+    async def perform(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer)
+        try:
+            await peer.greet(*pairs)
+            await play(peer)
+        except asyncio.IncompleteReadError:
+            pass  # the client left before the play began
+        finally:
+            await peer.close()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        playing.add(asyncio.ensure_future(perform(reader, writer)))
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in playing:
+            task.cancel()
+        ends = await asyncio.gather(*playing, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
+
+
 class Peer:
     """One end of a connection, by hand. ``closed`` tells that the other end closed it."""
 
@@ -164,7 +199,5 @@ class Peer:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(ConnectionError):
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass
