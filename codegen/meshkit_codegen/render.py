@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
+from jinja2 import Template
 from meshkit_templates import environment
 
 from .comments import docstring_text
@@ -19,8 +21,12 @@ _PIECES = tuple(_ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\
 
 def render(module: Module) -> str:
     """The source of ``module``: the same for the same input, on every machine."""
-    jinja = environment(docstring=_docstring, literal=_literal)
-    return jinja.get_template("services.py.j2").render(module=module)
+    return _template().render(module=module)
+
+
+@cache
+def _template() -> Template:
+    return environment(docstring=_docstring, literal=_literal).get_template("services.py.j2")
 
 
 def _docstring(text: str, indent: int) -> str:
