@@ -40,7 +40,8 @@ def schema_of(cls: type[betterproto2.Message]) -> Schema:
     """The table of ``cls``: all its fields, lists for repeated ones, unknown fields kept where betterproto2 keeps them."""
     hints = cast(Any, cls)._type_hints()
     fields = tuple(
-        _field(item.name, betterproto2.FieldMetadata.get(item), hints[item.name]) for item in dataclasses.fields(cast(Any, cls))
+        _field(item.name, betterproto2.FieldMetadata.get(item), hints[item.name])
+        for item in dataclasses.fields(cast(Any, cls))
     )
     return Schema(cls.__name__, fields, cls, sequence=list, unknown="_unknown_fields")
 
@@ -63,7 +64,9 @@ def _field(name: str, meta: betterproto2.FieldMetadata, hint: Any) -> Field:
     )
 
 
-def _map(name: str, number: int, metas: tuple[betterproto2.FieldMetadata, betterproto2.FieldMetadata], hint: Any) -> Field:
+def _map(
+    name: str, number: int, metas: tuple[betterproto2.FieldMetadata, betterproto2.FieldMetadata], hint: Any
+) -> Field:
     key, value = metas
     kind, wrapped = _kind(value)
     target = hint.__args__[1]

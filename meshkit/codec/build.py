@@ -48,7 +48,7 @@ def builder(schema: Schema, values: list[tuple[str, str]]) -> Emitted:
     """Lines that return the object from ``values`` (field name, expression), and the names they use."""
     build = schema.build
     if build is None:
-        build = namedtuple(schema.type_name, [name for name, _ in values])  # noqa: PYI024  the fields are not known statically
+        build = namedtuple(schema.type_name, [name for name, _ in values])
     if isinstance(build, type) and dataclasses.is_dataclass(build):
         return _stores(build, _with_defaults(build, values))
     arguments = ", ".join(expression for _, expression in values)

@@ -10,45 +10,44 @@ import math
 import struct
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from .faults import ENCODE_FAULTS, encode_fault
+from .frame import Frame
 from .leaves import leaf_reader, leaf_schema
 from .packed import FORMATS, pack
 from .schema import ABSENT, PACKABLE, WIRE_TYPES, Field, Schema
-from .text import Text
 from .varint import WRITERS, head, varint
 
-__all__ = ["Encoder"]
+__all__ = ["write_encoder"]
 
 # Keys up to this number get a table of key + short length or number; keys of higher ones are added to the bytes.
 _TABLED: Final = 15
 
 
-class Encoder:
-    """Writes the encode function of one schema; ``link`` as in `Decoder`."""
+def write_encoder(schema: Schema, link: Callable[[str, Schema], str]) -> Frame:
+    """The function ``encode`` of ``schema``. TypeError for a table with fields that can only be read."""
+    return _Encoder(schema, link).write()
 
+
+class _Encoder:
     def __init__(self, schema: Schema, link: Callable[[str, Schema], str]) -> None:
         self.schema = schema
         self.link = link
-        self.text = Text()
-        self.scope: dict[str, Any] = {
-            "ENCODE_FAULTS": ENCODE_FAULTS,
-            "encode_fault": encode_fault,
-            "places": self.text.place_of,
-            "size": _size,
-            "join": b"".join,
-            "refuse": _refuse,
-        }
+        self.frame = Frame(schema, link)
+        self.text = self.frame.text
+        self.scope = self.frame.scope
+        self.scope.update(
+            ENCODE_FAULTS=ENCODE_FAULTS, encode_fault=encode_fault, join=b"".join, refuse=_refuse, size=_size
+        )
 
-    def write(self) -> Text:
-        """The whole function, named ``encode``."""
+    def write(self) -> Frame:
         with self.text.block("def encode(m):"):
             with self.text.block("try:"):
                 self._body()
             with self.text.block("except ENCODE_FAULTS as fault:"):
                 self.text.add(f"raise encode_fault(fault, {self.schema.type_name!r}, places) from None")
-        return self.text
+        return self.frame
 
     def _body(self) -> None:
         add = self.text.add
@@ -100,7 +99,9 @@ class Encoder:
 
     def _true(self, field: Field) -> None:
         self.scope["write_bool"] = WRITERS["bool"]
-        self.text.add(f"out.append({_key(field.number, 0) + bytes((1,))!r} if v is True else {_key(field.number, 0)!r} + write_bool(v))")
+        self.text.add(
+            f"out.append({_key(field.number, 0) + bytes((1,))!r} if v is True else {_key(field.number, 0)!r} + write_bool(v))"
+        )
 
     def _value(self, kind: str, field: Field, number: int, v: str) -> None:
         """Append the value ``v`` of ``kind`` with the key of ``number``."""
@@ -211,5 +212,3 @@ def _as_bytes(value: object) -> bytes:
 def _refuse(value: object, cls: type) -> None:
     if not isinstance(value, cls):
         raise TypeError(f"expected {cls.__name__}, got {type(value).__name__}")
-
-

@@ -87,7 +87,10 @@ _TIMES: Final = {
     "datetime": Schema("google.protobuf.Timestamp", _TIME, _datetime),
 }
 _SCHEMAS: Final = {
-    **{("wrapper", kind): Schema(f"google.protobuf.{name}", (Field("value", 1, kind),), _same) for kind, name in _WRAPPERS.items()},
+    **{
+        ("wrapper", kind): Schema(f"google.protobuf.{name}", (Field("value", 1, kind),), _same)
+        for kind, name in _WRAPPERS.items()
+    },
     **{(kind, ""): schema for kind, schema in _TIMES.items()},
 }
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .decoder import Decoder
-from .encoder import Encoder
+from .decoder import write_decoder
+from .encoder import write_encoder
 from .schema import Schema
 from .text import Text
 
@@ -37,10 +37,9 @@ def function(kind: str, schema: Schema) -> Callable[..., Any]:
 
 
 def _write(kind: str, schema: Schema, scope: dict[str, Any], link: Callable[[str, Schema], str]) -> Text:
-    writer = Encoder(schema, link) if kind == "encode" else Decoder(schema, kind == "merge", link)
-    text = writer.write()
-    scope.update(writer.scope)
-    return text
+    frame = write_encoder(schema, link) if kind == "encode" else write_decoder(schema, link, kind == "merge")
+    scope.update(frame.scope)
+    return frame.text
 
 
 def _later(scope: dict[str, Any], name: str, kind: str, schema: Schema) -> Callable[..., Any]:

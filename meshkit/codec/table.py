@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from functools import cache, cached_property
 from typing import Any
 
-from .decoder import is_bulk
+from .frame import is_bulk
 from .memo import Memo
 from .program import function
 from .schema import Schema

@@ -1,7 +1,7 @@
 """Base-128 numbers and field skipping: what generated functions call when a byte is not the whole story.
 
 https://protobuf.dev/programming-guides/encoding/. The readers take the data and the place of the first byte, and
-return the value and the place after it. Past the end of the data they raise IndexError, for the generated function to
+return the value and the place after it. `read_uint64` and its kin are for varints of two bytes or more. Past the end of the data they raise IndexError, for the generated function to
 turn into a `DecodeError`.
 """
 
@@ -34,13 +34,14 @@ class Malformed(ValueError):
 
 def read_uint64(data: bytes, pos: int) -> tuple[int, int]:
     """A varint of at most ten bytes; bits past the 64th are dropped."""
-    value = shift = 0
+    value = data[pos] & 127
+    shift = 7
     while shift < 70:
-        byte = data[pos]
         pos += 1
-        value |= (byte & 127) << shift
+        byte = data[pos]
         if byte < 128:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, pos
+            return (value | byte << shift) & 0xFFFF_FFFF_FFFF_FFFF, pos + 1
+        value |= (byte & 127) << shift
         shift += 7
     raise Malformed("number longer than ten bytes")
 
@@ -128,7 +129,7 @@ def _skip_value(data: bytes, pos: int, tag: int) -> int:
         raise Malformed("field number 0")
     match tag & 7:
         case 0:
-            return read_uint64(data, pos)[1]
+            return pos + 1 if data[pos] < 128 else read_uint64(data, pos)[1]
         case 1:
             return pos + 8
         case 2:

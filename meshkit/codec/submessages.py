@@ -1,0 +1,131 @@
+"""Text that reads sub-messages: by a call of their own function, once, many times, or in bulk."""
+
+from __future__ import annotations
+
+from .faults import MERGED
+from .frame import Frame, Level, is_bulk, read_fields
+from .leaves import leaf_schema
+from .memo import RUN
+from .scalars import Scalars
+from .schema import Field
+from .varint import payload
+
+__all__ = ["SubMessages"]
+
+
+class SubMessages:
+    """Writes the reading of length-delimited values with structure into a `Frame`."""
+
+    def __init__(self, frame: Frame, scalars: Scalars) -> None:
+        self.frame = frame
+        self.text = frame.text
+        self.scalars = scalars
+        frame.scope.update(adopt=adopt, repeat=repeat)
+
+    def call(
+        self, field: Field, data: str = "data", pos: str = "pos", stop: str = "stop", depth: str = "depth - 1"
+    ) -> str:
+        """The expression that reads a sub-message."""
+        if field.kind == "raw":
+            return f"{data}[{pos}:{stop}]"
+        leaf = leaf_schema(field.kind, field.value)
+        if leaf is not None:
+            return f"{self.frame.link('decode', leaf)}({data}, {pos}, {stop}, {depth}, None)"
+        name = self.frame.link("decode", field.target)
+        if self.frame.keeps:
+            return f"{name}({data}, {pos}, {stop}, {depth})"
+        if is_bulk(field.target):
+            return f"(yield from {name}({data}, {pos}, {stop}, {depth}, inner, memo))"
+        return f"{name}({data}, {pos}, {stop}, {depth}, inner)"
+
+    def field(self, level: Level, field: Field) -> None:
+        """One occurrence of the field."""
+        self.scalars.size(level.end)
+        if field.bulk:
+            self._bulk(level, field)
+        elif field.repeated:
+            self._value(field, "value")
+            self.frame.append(field)
+        else:
+            self._singular(field)
+        self.text.add("pos = stop")
+        self.frame.adopt(level, field)
+
+    def _value(self, field: Field, target: str) -> None:
+        self.text.add(f"{target} = {self.call(field)}")
+        self.frame.convert(field, target)
+
+    def _singular(self, field: Field) -> None:
+        """The first occurrence is read at once; later ones are remembered for `again`."""
+        name, spanned = f"_{field.name}", self.frame.is_spanned(field)
+        with self.text.block(f"if {name}_at < 0:" if spanned else f"if {name} is None:"):
+            if spanned:
+                self.text.add(f"{name}_at = at")
+            if field.kind == "wrapper" and field.value in ("bool", "int32", "int64", "uint32", "uint64"):
+                self._short_wrapper(field, name)
+            else:
+                self._value(field, name)
+        first = f"{name}_at" if spanned else "-1"
+        self.text.add("else:", f"    again = repeat(again, {field.tag}, data, {first}, pos, stop)")
+
+    def _short_wrapper(self, field: Field, name: str) -> None:
+        """A wrapper of a number below 128 is two bytes; anything else is a call."""
+        value = "data[pos + 1] != 0" if field.value == "bool" else "data[pos + 1]"
+        with self.text.block("if stop - pos == 2 and data[pos] == 8 and data[pos + 1] < 128:"):
+            self.text.add(f"{name} = {value}")
+        self.text.add("else:", f"    {name} = {self.call(field)}")
+        self.frame.convert(field, name)
+
+    def _bulk(self, level: Level, field: Field) -> None:
+        add, name, part = self.text.add, f"_{field.name}", f"part_{field.name}"
+        self.frame.own_list(field)
+        add(f"run = None if {part} is None else {part}.find(data, at, stop, {level.end})")
+        with self.text.block("if run is None:"):
+            self._value(field, "value")
+            add(f"{name}.append(value)", f"if {part} is not None:", f"    {part}.note(data, at, stop, value, inner)")
+            add("left -= 1", "if not left:", f"    yield {RUN}", f"    left = {RUN}")
+        add("else:", f"    {name} += run.items", "    inner.extend(run.notes)", "    stop = at + len(run.data)")
+
+    def again(self) -> None:
+        """After the loop: merge what came more than once."""
+        frame = self.frame
+        fields = [item for item in read_fields(frame.schema) if frame.is_spanned(item) or frame.is_merged(item)]
+        if not fields:
+            return
+        with self.text.block("if again is not None:"):
+            for field in fields:
+                with self.text.about(field.name + MERGED), self.text.block(f"if {field.tag} in again:"):
+                    self.text.add(f'piece = b"".join(again[{field.tag}])')
+                    self._piece(field, f"_{field.name}")
+
+    def _piece(self, field: Field, name: str) -> None:
+        if self.frame.is_merged(field):
+            self.text.add(f"{name} = {self.merge(field, name, 1)}")
+        else:
+            # The first occurrence is read twice: deeper levels get less depth, so that the doubling is bounded.
+            self.text.add(f"{name} = {self.call(field, 'piece', '0', 'len(piece)', 'depth - 10')}")
+        self.frame.convert(field, name)
+
+    def merge(self, field: Field, name: str, levels: int) -> str:
+        """The expression that reads ``piece`` into the object ``name``."""
+        return f"{self.frame.link('merge', field.target)}(piece, 0, len(piece), depth - {levels}, {name})"
+
+
+def adopt(found: list[str] | None, inner: list[str], path: str) -> None:
+    """Move the names in ``inner`` to ``found``, below ``path``."""
+    if found is not None:
+        found.extend([f"{path}.{name}" for name in inner])
+    inner.clear()
+
+
+def repeat(
+    again: dict[int, list[bytes]] | None, tag: int, data: bytes, first: int, pos: int, stop: int
+) -> dict[int, list[bytes]]:
+    """Remember another occurrence of a singular message, and the first one (whose key is at ``first``) with it."""
+    if again is None:
+        again = {}
+    pieces = again.get(tag)
+    if pieces is None:
+        pieces = again[tag] = [] if first < 0 else [payload(data, first)]
+    pieces.append(data[pos:stop])
+    return again
