@@ -14,6 +14,7 @@ from meshkit.control import ControlPlane
 from meshkit.discovery import Discovery, DiscoveryOptions, InterfaceWatch, NodeIdentity, Registration, Snapshot
 from meshkit.discovery.snapshot import SnapshotState
 from meshkit.net import BackoffPolicy
+from tests.support.ads_server import until
 
 GREETER = "helloworld.v1.Greeter"
 FAST = BackoffPolicy(initial=0.02, multiplier=1.6, jitter=0.2, maximum=0.1)
@@ -165,9 +166,7 @@ async def test_control_plane_restarts_and_all_registrations_come_back(mode: str,
         await plane.close()
         async with ControlPlane(tmp_path, port=port) as again:
             await asyncio.wait_for(client.announced(), 5)
-            deadline = asyncio.get_running_loop().time() + 5
-            while client.condition() and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(0.01)
+            await until(lambda: not client.condition())
             assert again.port == port
             await asyncio.sleep(0.3)
             assert all(at("127.0.0.1:50001")(snapshot) for snapshot in (*seen, watch.cell.value))
