@@ -11,6 +11,8 @@ from envoy_data_plane.envoy.extensions.filters.common.fault.v3 import FaultDelay
 from envoy_data_plane.envoy.extensions.filters.http.fault.v3 import FaultAbort, HttpFault
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, RegexMatcher
 
+from meshkit.status import Status
+
 from .destinations import Targets
 from .encoding import encode
 from .model import (
@@ -28,7 +30,6 @@ from .model import (
 )
 from .naming import ClusterName
 from .values import any_of, fraction
-from .virtual_service import GRPC_STATUSES
 
 __all__ = ["default_action", "direct_response", "redirect", "route_to"]
 
@@ -233,7 +234,7 @@ def _fault(fault: Fault) -> HttpFault:
     if fault.abort is not None:
         out.abort = FaultAbort(percentage=fraction(fault.abort.percentage))
         if fault.abort.grpc_status is not None:
-            out.abort.grpc_status = GRPC_STATUSES.index(fault.abort.grpc_status)
+            out.abort.grpc_status = Status[fault.abort.grpc_status].value
         else:
             out.abort.http_status = fault.abort.http_status
     return out

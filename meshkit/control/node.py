@@ -62,7 +62,7 @@ def read_node(data: bytes | None) -> Node:
     if data is None:
         raise InvalidArgument("missing node information: the first request of a stream must carry it")
     try:
-        node = codec_for(EnvoyNode).decode(data)
+        node: EnvoyNode = codec_for(EnvoyNode).decode(data)
     except DecodeError as error:
         raise InvalidArgument(f"the node cannot be read: {error}") from None
     metadata = _plain_struct(node.metadata) if node.metadata is not None else {}

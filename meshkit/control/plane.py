@@ -33,7 +33,9 @@ __all__ = ["ControlPlane", "run"]
 
 _LOG = event_logger("meshkit.control")
 _COALESCE = 0.005  # seconds in which several registrations become one push
-_RETRY = 1.0  # seconds between looks at a folder that cannot be watched
+_LOOK = 500  # milliseconds between looks at a folder in which nothing is said to have changed
+_RETRY = 0.5  # seconds between looks at a folder that cannot be watched
+_SEVERITIES = {Severity.UNSUPPORTED: "not supported", Severity.DOUBT: "in doubt"}
 _OPTIONS = ServerOptions(
     keepalive_time=30.0,  # as istiod: a client that vanished without a word is noticed
     permit_keepalive_time=10.0,  # istiod's clients ping every 30 s, Envoy as configured
@@ -119,11 +121,12 @@ class ControlPlane:
     async def close(self) -> None:
         """End all streams and stop listening."""
         self.stop()
-        for timer in self._timers.values():
-            timer.cancel()
         await self._server.close()
         await self._scope.close()
         await self._pages.close()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     async def __aenter__(self) -> Self:
         try:
@@ -145,8 +148,15 @@ class ControlPlane:
         step, longest = round(self._quiet * 1000), round(self._quiet * 8000)
         while True:
             try:
-                self._reload()  # what happened while nobody looked
-                async for _ in awatch(self.directory, watch_filter=None, step=step, debounce=longest):
+                changes = awatch(
+                    self.directory,
+                    watch_filter=None,
+                    step=step,
+                    debounce=longest,
+                    rust_timeout=_LOOK,
+                    yield_on_timeout=True,  # what was changed before the watch was set up is found then
+                )
+                async for _ in changes:
                     self._reload()
             except OSError as error:
                 _LOG.error("cannot read the folder", directory=str(self.directory), reason=str(error))
@@ -187,9 +197,9 @@ class ControlPlane:
         for problem in now:
             if problem not in self._told:
                 if problem.severity is Severity.ERROR:
-                    _LOG.error("configuration error", problem=str(problem))
+                    _LOG.error("configuration not taken", problem=str(problem))
                 else:
-                    _LOG.warning("configuration not supported", problem=str(problem))
+                    _LOG.warning(f"configuration {_SEVERITIES[problem.severity]}", problem=str(problem))
         self._told = set(now)
 
     def _after(self, name: str, seconds: float, action: Callable[[], None]) -> None:

@@ -16,6 +16,8 @@ class Severity(Enum):
     """The resource is not taken; its last good version stays in force."""
     UNSUPPORTED = "unsupported"
     """The resource is served without the part that is named."""
+    DOUBT = "doubt"
+    """The resource is served as it is, which is hardly what was meant."""
 
 
 @dataclass(frozen=True, slots=True)

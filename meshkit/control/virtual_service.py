@@ -9,6 +9,8 @@ from functools import partial
 
 from yaml.nodes import Node
 
+from meshkit.status import Status
+
 from .model import (
     Abort,
     Delay,
@@ -48,14 +50,8 @@ from .shape import (
     text,
 )
 
-__all__ = ["GRPC_STATUSES", "export_to", "interval", "labels", "port_number", "port_selector", "virtual_service"]
+__all__ = ["export_to", "interval", "labels", "port_number", "port_selector", "virtual_service"]
 
-GRPC_STATUSES = (
-    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
-    "RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS "
-    "UNAUTHENTICATED"
-).split()
-"""Names of gRPC status codes; a name's index is its code."""
 
 _RETRY_ON = frozenset(
     "5xx gateway-error reset reset-before-request connect-failure retriable-4xx refused-stream retriable-status-codes "
@@ -196,7 +192,7 @@ _abort = record(
     Abort,
     {
         "httpStatus": Field("http_status", integer(200, 599)),
-        "grpcStatus": Field("grpc_status", choice(*GRPC_STATUSES)),
+        "grpcStatus": Field("grpc_status", choice(*Status.__members__)),
         "percentage": Field("percentage", _percent),
     },
     unsupported=("http2Error",),

@@ -11,8 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .model import DestinationRule, Port, Resource, ServiceEntry, Subset, TrafficPolicy, VirtualService, WorkloadEntry
-from .problems import Problem
+from .model import (
+    Destination,
+    DestinationRule,
+    Meta,
+    Port,
+    Resource,
+    ServiceEntry,
+    Subset,
+    TrafficPolicy,
+    VirtualService,
+    WorkloadEntry,
+)
+from .problems import Problem, Severity
 
 __all__ = ["CLUSTER_DOMAIN", "Endpoint", "Provider", "Service", "World", "join", "resolve_host"]
 
@@ -136,7 +147,25 @@ def join(
     rules = _by_host(((host, one) for one in virtual for host in one.hosts), problems)
     policies = _by_host(((one.host, one) for one in ordered if isinstance(one, DestinationRule)), problems)
     services = _services(entries, workloads, registered)
+    problems += _unknown_subsets(virtual, policies)
     return World(services, rules, policies, providers or {}, tuple(problems), _looks_at_source(virtual))
+
+
+def _unknown_subsets(virtual: Iterable[VirtualService], policies: Mapping[str, DestinationRule]) -> Iterator[Problem]:
+    """Subsets that rules send calls to and that no DestinationRule defines: such calls have no cluster and fail."""
+    for meta, path, destination in _routed(virtual):
+        host = resolve_host(destination.host, meta.namespace)
+        policy = _most_specific(policies, host)
+        known = {subset.name for subset in policy.subsets} if policy else set[str]()
+        if destination.subset and destination.subset not in known:
+            words = f"no DestinationRule defines the subset {destination.subset} of {host}: calls to it fail"
+            yield Problem(meta.file, meta.line, path, words, str(meta), Severity.DOUBT)
+
+
+def _routed(virtual: Iterable[VirtualService]) -> Iterator[tuple[Meta, str, Destination]]:
+    for one in virtual:
+        for index, rule in enumerate(one.http):
+            yield from ((one.meta, f"spec.http[{index}].route", part.destination) for part in rule.route)
 
 
 def _looks_at_source(virtual: Iterable[VirtualService]) -> bool:
@@ -155,7 +184,7 @@ def _by_host(pairs: Iterable[tuple[str, R]], problems: list[Problem]) -> dict[st
         first = table.setdefault(host, resource)
         if first is not resource:
             meta, words = resource.meta, f"has no effect on host {host}, which {first.meta} is for"
-            problems.append(Problem(meta.file, meta.line, "", words, str(meta)))
+            problems.append(Problem(meta.file, meta.line, "", words, str(meta), Severity.DOUBT))
     return table
 
 
