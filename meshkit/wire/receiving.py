@@ -116,16 +116,16 @@ class Receiving(Sending):
         return buffer[start] == 0 and int.from_bytes(buffer[start + 1 : start + 5], "big") == end - start - PREFIX
 
     def _messages(self, stream: Stream, chunk: bytes, length: int) -> None:
-        """Messages in pieces. What completes none is credited now, so that a message may be larger than the window."""
-        completed = 0
+        """Messages in pieces. While the application has all messages read, the pieces of the one it waits for are
+        credited as they come, so that a message may be larger than the window; else they wait behind the others."""
+        stream.unacked_wire += length
         for flag, raw in split(stream, chunk):
             data = whole(stream, flag, raw)
-            completed += PREFIX + len(raw)
             stream.unacked_app += len(data)
             self._events.append(Message(stream, data))
-        waiting = min(completed, length)
-        stream.unacked_wire += waiting
-        self._credit_stream(stream, length - waiting)
+        if not stream.unacked_app:
+            credit, stream.unacked_wire = stream.unacked_wire, 0
+            self._credit_stream(stream, credit)
 
     def _remote_end(self, stream: Stream) -> None:
         if stream.parts is not None:
