@@ -60,6 +60,7 @@ class Mesh(GrpclibCompat):
         interceptors: Sequence[Interceptor] = (),
         **settings: Any,
     ) -> None:
+        super().__init__()
         named = {"control_plane": control_plane, "service": service, "namespace": namespace}
         self.settings = load_settings(named | {"labels": labels, "address": address} | settings)
         self.interceptors = tuple(interceptors)
@@ -106,7 +107,7 @@ class Mesh(GrpclibCompat):
         """Carry one unary call (the `meshkit.rpc.Caller` protocol)."""
         return await self._stack.unary(call)
 
-    async def mesh_open(self, call: Exchange) -> None:
+    async def mesh_open(self, call: Exchange[Any, Any]) -> None:
         """Open one attempt of a streaming call (the `meshkit.rpc.Caller` protocol)."""
         await self._stack.open(call)
 

@@ -36,7 +36,7 @@ from meshkit.xds.resources import DirectResponse
 __all__ = ["AnyCall", "Stack"]
 
 Rep = TypeVar("Rep")
-AnyCall = UnaryCall[Any] | Exchange
+AnyCall = UnaryCall[Any] | Exchange[Any, Any]
 
 _REPICKS = 5  # Envoy's host_selection_retry_max_attempts, as Istio sets it
 _SAFE = (Idempotency.NO_SIDE_EFFECTS, Idempotency.IDEMPOTENT)
@@ -112,14 +112,18 @@ class Stack:
             if delay is None or not await _pause(delay, call.deadline):
                 return call.reply(outcome)
             way.failed()
+            if way.cluster.empty:  # its interface has moved: nobody is left in the cluster that was drawn
+                way = await self._way(call)
 
-    async def open(self, call: Exchange) -> None:
+    async def open(self, call: Exchange[Any, Any]) -> None:
         """Open one attempt of a streaming call; asked again when `stream_attempt` wants the next one."""
         if call.carried is None:
             way = self._way_nowait(call) or await self._way(call)
             call.carried = (way, _guard(way, call))
         way, guard = call.carried
         while True:
+            if way.cluster.empty:
+                way = await self._way(call)
             try:
                 return self._start(call, guard, *await self._reach(way, call))
             except (ConnectionFailed, ConnectionLost) as error:
@@ -137,11 +141,9 @@ class Stack:
         return None if view is None else _decide(view, call)
 
     async def _way(self, call: AnyCall) -> Way:
-        view = self._views.get(call.method.service)
-        while True:
-            view = await self._find(call, view)
-            if (way := _decide(view, call)) is not None:
-                return way
+        while (way := self._way_nowait(call)) is None:
+            await self._find(call, self._views.get(call.method.service))
+        return way
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class Stack:
         finally:
             target.in_flight -= 1
 
-    def _start(self, call: Exchange, guard: RetryGuard, target: Target, connection: ClientConnection) -> None:
+    def _start(self, call: Exchange[Any, Any], guard: RetryGuard, target: Target, connection: ClientConnection) -> None:
         def ended(outcome: Outcome) -> float | None:
             target.in_flight -= 1
             return None if outcome.status == 0 else guard.next_delay(_ended(outcome))

@@ -1,0 +1,110 @@
+"""Where interfaces live: several in one process, one in several services, late, moving, and nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from meshkit.errors import DeadlineExceeded, Unavailable
+from meshkit.mesh import Mesh
+from meshkit.rpc import CallOptions
+from tests.support.echo_service import EchoService
+from tests.support.gen.echo.v1 import EchoRequest
+from tests.support.gen.echo.v1.echo_mesh import EchoClient
+from tests.support.gen.helloworld.v1 import HelloRequest
+from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
+from tests.support.world import Greeter, control_plane, greeter, until, who_answers
+
+ADA = HelloRequest(name="Ada")
+
+
+async def test_one_process_provides_several_interfaces(tmp_path: Path) -> None:
+    async with (
+        control_plane(tmp_path) as plane,
+        Mesh(f"127.0.0.1:{plane.port}", service="both") as provider,
+        provider.serving(Greeter("v1-a"), EchoService()),
+        Mesh(f"127.0.0.1:{plane.port}") as consumer,
+    ):
+        assert (await GreeterClient(consumer).say_hello(ADA, timeout=5)).message == "v1-a"
+        assert (await EchoClient(consumer).unary(EchoRequest(text="x"), timeout=5)).text == "x"
+
+
+async def test_an_interface_of_several_services_uses_all_of_them(tmp_path: Path) -> None:
+    async with AsyncExitStack() as up:
+        plane = await up.enter_async_context(control_plane(tmp_path))
+        await up.enter_async_context(greeter(plane.port, "v1-a", "one"))
+        await up.enter_async_context(greeter(plane.port, "v1-b", "two"))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}")))
+
+        async def both() -> bool:
+            return set(await who_answers(client, 64)) == {"v1-a", "v1-b"}
+
+        await until(both)
+
+
+async def test_a_consumer_may_start_before_its_provider(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}") as consumer:
+        call = asyncio.create_task(
+            GreeterClient(consumer).say_hello(ADA, timeout=20, options=CallOptions(wait_for_ready=True))
+        )
+        await asyncio.sleep(0.3)
+        assert not call.done()
+        async with greeter(plane.port, "v1-late"):
+            assert (await call).message == "v1-late"
+
+
+async def test_a_consumer_may_start_before_the_control_plane(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        port = plane.port
+    async with Mesh(f"127.0.0.1:{port}") as consumer:
+        call = asyncio.create_task(
+            GreeterClient(consumer).say_hello(ADA, timeout=20, options=CallOptions(wait_for_ready=True))
+        )
+        await asyncio.sleep(0.2)
+        async with control_plane(tmp_path, port), greeter(port, "v1-a"):
+            assert (await call).message == "v1-a"
+
+
+async def test_an_interface_moves_to_another_service_without_a_failed_call(tmp_path: Path) -> None:
+    async with AsyncExitStack() as up:
+        plane = await up.enter_async_context(control_plane(tmp_path))
+        old = AsyncExitStack()
+        await old.enter_async_context(greeter(plane.port, "v1-old", "old"))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}")))
+        assert set(await who_answers(client, 32)) == {"v1-old"}
+        load = asyncio.ensure_future(who_answers(client, 4_000))
+        await up.enter_async_context(greeter(plane.port, "v1-new", "new"))
+        await old.aclose()
+        assert (await load).total() == 4_000
+
+        async def moved() -> bool:
+            return set(await who_answers(client, 32)) == {"v1-new"}
+
+        await until(moved)
+
+
+async def test_an_interface_that_nobody_provides_says_what_was_asked_where(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=0.3) as mesh:
+        with pytest.raises(Unavailable) as caught:
+            await GreeterClient(mesh).say_hello(ADA)
+        text = str(caught.value)
+        for word in ("nobody provides helloworld.v1.Greeter", "standard", "static", f"127.0.0.1:{plane.port}"):
+            assert word in text
+        with pytest.raises(DeadlineExceeded, match=r"helloworld.v1.Greeter"):
+            await GreeterClient(mesh).say_hello(ADA, timeout=0.05)
+
+
+async def test_without_a_control_plane_the_error_names_it(tmp_path: Path) -> None:
+    async with Mesh("127.0.0.1:1", wait=0.5) as mesh:
+        with pytest.raises(Unavailable, match=r"control plane 127.0.0.1:1 is not reached: .*refused"):
+            await GreeterClient(mesh).say_hello(ADA)
+
+
+async def test_a_static_map_needs_no_control_plane() -> None:
+    async with Mesh("127.0.0.1:1") as provider, provider.serving(Greeter("v1-a")) as server:
+        places = {"helloworld.v1.Greeter": f"static:{server.address}"}
+        async with Mesh("127.0.0.1:1", interfaces=places) as consumer:
+            assert set(await who_answers(GreeterClient(consumer), 32)) == {"v1-a"}
