@@ -19,6 +19,7 @@ from .tables import Invalid
 __all__ = ["check_assignment", "decode_assignment"]
 
 _MAX_WEIGHT = 2**32 - 1
+_LIFTED = {"Endpoint": "endpoint", "Address": "address", "SocketAddress": "socket_address"}
 
 
 def decode_assignment(data: bytes, memo: Memo | None = None) -> Generator[int, None, ClusterLoadAssignment]:
@@ -29,7 +30,13 @@ def decode_assignment(data: bytes, memo: Memo | None = None) -> Generator[int, N
     counts: dict[str, int] = {}
     assignment: ClusterLoadAssignment = yield from compile_schema(CLUSTER_LOAD_ASSIGNMENT).sliced(data, counts, memo)
     check_assignment(assignment)
-    return replace(assignment, unobeyed=dict(sorted(counts.items()))) if counts else assignment
+    return replace(assignment, unobeyed=_report(counts)) if counts else assignment
+
+
+def _report(counts: dict[str, int]) -> dict[str, int]:
+    """Counts by the path of the proto: lifted messages stand in it under their type."""
+    paths = {".".join(_LIFTED.get(part, part) for part in path.split(".")): count for path, count in counts.items()}
+    return dict(sorted(paths.items()))
 
 
 def check_assignment(assignment: ClusterLoadAssignment) -> None:
