@@ -62,7 +62,11 @@ def _three(types: Types, message: Any) -> tuple[Calls, Calls]:
     encode, decode = codec.encode, codec.decode
     mine = decode(data)
     encoders: Calls = {"us": lambda: encode(mine), "theirs": lambda: bytes(mine), "upb": message.SerializeToString}
-    decoders: Calls = {"us": lambda: decode(data), "theirs": lambda: cls.parse(data), "upb": lambda: upb.FromString(data)}
+    decoders: Calls = {
+        "us": lambda: decode(data),
+        "theirs": lambda: cls.parse(data),
+        "upb": lambda: upb.FromString(data),
+    }
     return encoders, decoders
 
 
@@ -140,7 +144,9 @@ def _endpoint_rows(rounds: int) -> list[Row]:
     )
     return [
         Row("1,000 endpoints to frozen values", figures["us"] * 1e3, "ms"),
-        at_most("1,000 endpoints to frozen values, ours / upb parse and read", figures["us"] / figures["upb"], "x", 1.5),
+        at_most(
+            "1,000 endpoints to frozen values, ours / upb parse and read", figures["us"] / figures["upb"], "x", 1.5
+        ),
         at_most("10,000 endpoints decoded, CPU", _ten_thousand(rounds) * 1e3, "ms", 200),
         at_most("10,000 endpoints, longest slice", _longest_slice(rounds) * 1e3, "ms", 10),
         at_most("one endpoint changed among 10,000, decode and difference", _one_changed(rounds) * 1e3, "ms", 2),
@@ -163,8 +169,9 @@ def _read_all(assignment: Any) -> list[Any]:
         place = (group.locality.region, group.locality.zone, group.locality.sub_zone)
         for endpoint in group.lb_endpoints:
             address = endpoint.endpoint.address.socket_address
-            weight = endpoint.load_balancing_weight.value
-            out.append((place, f"{address.address}:{address.port_value}", weight, endpoint.health_status))
+            weight = endpoint.load_balancing_weight.value if endpoint.HasField("load_balancing_weight") else 1
+            metadata = endpoint.metadata if endpoint.HasField("metadata") else None
+            out.append((place, f"{address.address}:{address.port_value}", weight, endpoint.health_status, metadata))
     return out
 
 

@@ -24,6 +24,7 @@ from .memo import RUN
 from .scalars import Scalars
 from .schema import PACKABLE, WIRE_TYPES, Field, Schema
 from .submessages import SubMessages
+from .tails import Tails
 from .varint import Malformed, read_tag, skip
 
 __all__ = ["write_decoder"]
@@ -48,6 +49,7 @@ class _Decoder:
         self.scalars = Scalars(self.frame)
         self.messages = SubMessages(self.frame, self.scalars)
         self.maps = Maps(self.frame, self.scalars, self.messages)
+        self.tails = Tails(self.frame)
         self.frame.scope.update(
             DECODE_FAULTS=DECODE_FAULTS,
             Malformed=Malformed,
@@ -81,6 +83,7 @@ class _Decoder:
         elif any("message" in (field.kind, field.value) for field in self.fields):
             add("inner = []" if is_bulk(self.schema) else "inner = None if found is None else []")
         add("at = pos", "again = None")
+        self.tails.start()
         for field in self.fields:
             self._start(field)
         for field in self.bulk_fields:
@@ -102,7 +105,7 @@ class _Decoder:
             parts = f"{self.frame.constant('parts', leaf_reader(field.kind))}(_{field.name})"
             with self.text.block(f"if _{field.name} is not None:"):
                 self.text.add(
-                    "again = again or {}", f"again[{field.tag}] = [{self.frame.link('encode', leaf)}({parts})]"
+                    "again = again or {}", f"again[{field.name!r}] = [{self.frame.link('encode', leaf)}({parts})]"
                 )
                 self.text.add(f"_{field.name}_at = 0")
 
@@ -123,6 +126,7 @@ class _Decoder:
         self._loop(Level(self.schema))
         for field in self.bulk_fields:
             self.text.add(f"if part_{field.name} is not None:", f"    part_{field.name}.flush(data)")
+        self.tails.end()
         self.messages.again()
         self._build()
 
@@ -164,8 +168,10 @@ class _Decoder:
             return
         for tag, field, write in branches:
             with self.text.about(level.place(field)), self.text.block(f"if {level.tag} == {tag}:"):
+                self.tails.before(level, field)
                 write(level, field)
                 self._clear_others(level, field)
+                self.tails.after(level, field)
                 self.text.add("continue")
 
     def _unknown(self, level: Level) -> None:
@@ -173,6 +179,7 @@ class _Decoder:
         if self.frame.keeps:
             self.text.add("unknown = keep(unknown, data[at:pos])")
             return
+        self.tails.odd()
         for field in level.schema.fields:
             if field.kind == "ignore" and field.oneof:
                 with self.text.block(f"if {level.tag} >> 3 == {field.number}:"):
@@ -198,10 +205,12 @@ class _Decoder:
         inner = level.inside(field)
         self.text.add(f"{inner.end} = stop", f"{inner.tag} = 0")
         deepest, tags = _descent(inner)
-        if not tags:
+        if not tags or level.number:
             self._loop(inner)
             return
-        with self.text.block(f"if {_is_straight(tags)}:"):
+        straight = self.frame.constant("straight", _straight(tags))
+        self.text.add("n = stop - pos")
+        with self.text.block(f"if {2 * len(tags)} <= n < 128 and data.startswith({straight}[n], pos):"):
             self.text.add(f"pos += {2 * len(tags)}", f"{deepest.end} = stop", f"{deepest.tag} = 0")
             self._loop(deepest)
         with self.text.block("else:"):
@@ -221,7 +230,7 @@ class _Decoder:
         if self.frame.is_spanned(field):
             self.text.add(f"_{field.name}_at = -1")
         if self.frame.is_spanned(field) or self.frame.is_merged(field):
-            self.text.add("if again is not None:", f"    again.pop({field.tag}, None)")
+            self.text.add("if again is not None:", f"    again.pop({field.name!r}, None)")
 
     # -- after the loop ----------------------------------------------------------------------------------------------
 
@@ -257,13 +266,11 @@ def _descent(level: Level) -> tuple[Level, list[int]]:
         level = level.inside(below[0])
 
 
-def _is_straight(tags: list[int]) -> str:
-    """The condition that the sub-messages up to ``stop`` hold nothing but one another, with short lengths."""
-    checks = [
-        f"data[pos + {2 * n}] == {tag} and data[pos + {2 * n + 1}] == stop - pos - {2 * n + 2}"
-        for n, tag in enumerate(tags)
-    ]
-    return " and ".join([f"pos + {2 * len(tags)} <= stop", *checks])
+def _straight(tags: list[int]) -> tuple[bytes, ...]:
+    """By length: how a message starts that holds nothing but one message in the other, of the keys ``tags``."""
+    depth = 2 * len(tags)
+    starts = [bytes([x for n, tag in enumerate(tags) for x in (tag, size - 2 * n - 2)]) for size in range(depth, 128)]
+    return (*[b""] * depth, *starts)
 
 
 # -- what the text calls ---------------------------------------------------------------------------------------------

@@ -66,13 +66,12 @@ class SubMessages:
             else:
                 self._value(field, name)
         first = f"{name}_at" if spanned else "-1"
-        self.text.add("else:", f"    again = repeat(again, {field.tag}, data, {first}, pos, stop)")
+        self.text.add("else:", f"    again = repeat(again, {field.name!r}, data, {first}, pos, stop)")
 
     def _short_wrapper(self, field: Field, name: str) -> None:
         """A wrapper of a number below 128 is two bytes; anything else is a call."""
-        value = "data[pos + 1] != 0" if field.value == "bool" else "data[pos + 1]"
-        with self.text.block("if stop - pos == 2 and data[pos] == 8 and data[pos + 1] < 128:"):
-            self.text.add(f"{name} = {value}")
+        with self.text.block("if stop - pos == 2 and data[pos] == 8 and (value := data[pos + 1]) < 128:"):
+            self.text.add(f"{name} = value{' != 0' if field.value == 'bool' else ''}")
         self.text.add("else:", f"    {name} = {self.call(field)}")
         self.frame.convert(field, name)
 
@@ -94,8 +93,8 @@ class SubMessages:
             return
         with self.text.block("if again is not None:"):
             for field in fields:
-                with self.text.about(field.name + MERGED), self.text.block(f"if {field.tag} in again:"):
-                    self.text.add(f'piece = b"".join(again[{field.tag}])')
+                with self.text.about(field.name + MERGED), self.text.block(f"if {field.name!r} in again:"):
+                    self.text.add(f'piece = b"".join(again[{field.name!r}])')
                     self._piece(field, f"_{field.name}")
 
     def _piece(self, field: Field, name: str) -> None:
@@ -119,13 +118,13 @@ def adopt(found: list[str] | None, inner: list[str], path: str) -> None:
 
 
 def repeat(
-    again: dict[int, list[bytes]] | None, tag: int, data: bytes, first: int, pos: int, stop: int
-) -> dict[int, list[bytes]]:
+    again: dict[str, list[bytes]] | None, name: str, data: bytes, first: int, pos: int, stop: int
+) -> dict[str, list[bytes]]:
     """Remember another occurrence of a singular message, and the first one (whose key is at ``first``) with it."""
     if again is None:
         again = {}
-    pieces = again.get(tag)
+    pieces = again.get(name)
     if pieces is None:
-        pieces = again[tag] = [] if first < 0 else [payload(data, first)]
+        pieces = again[name] = [] if first < 0 else [payload(data, first)]
     pieces.append(data[pos:stop])
     return again

@@ -87,7 +87,8 @@ def known_value(random: Random, kind: str) -> Any:
     if kind == "Duration":
         sign = random.choice((1, -1))
         return duration_pb2.Duration(
-            seconds=sign * random.choice((0, 1, 315_576_000_000 // 4)), nanos=sign * random.choice((0, 1000, 500_000_000))
+            seconds=sign * random.choice((0, 1, 315_576_000_000 // 4)),
+            nanos=sign * random.choice((0, 1000, 500_000_000)),
         )
     return getattr(wrappers_pb2, kind)(value=scalar(random, VALUE_KINDS[kind]))
 
@@ -188,10 +189,18 @@ def _errs(field: Any, value: Any) -> bool:
 def normalized(message: Any) -> bytes:
     """The bytes of a upb message as our codec would see it; OverflowError where Python's types cannot hold it.
 
-    Well-known types become Python values: unknown fields in them, and nanoseconds, are lost.
+    Well-known types become Python values: unknown fields in them, and nanoseconds, are lost. A signalling NaN of 32
+    bits becomes a quiet one on its way through a Python float.
     """
     _normalize(message)
     return message.SerializeToString(deterministic=True)
+
+
+def _quieted(field: Any, message: Any, value: Any) -> None:
+    if field.is_repeated:
+        value[:] = [math.nan if number != number else number for number in value]
+    elif value != value:
+        setattr(message, field.name, math.nan)
 
 
 def _normalize(message: Any) -> None:
@@ -199,19 +208,25 @@ def _normalize(message: Any) -> None:
     if name.startswith("google.protobuf."):
         message.DiscardUnknownFields()
         _round(message)
-        return
     for field, value in message.ListFields():
         if field.message_type is None:
-            continue
-        if field.message_type.GetOptions().map_entry:
-            if field.message_type.fields_by_name["value"].message_type is not None:
-                for item in value.values():
-                    _normalize(item)
+            if field.type == field.TYPE_FLOAT:
+                _quieted(field, message, value)
+        elif field.message_type.GetOptions().map_entry:
+            _normalize_map(field.message_type.fields_by_name["value"], value)
         elif field.is_repeated:
             for item in value:
                 _normalize(item)
         else:
             _normalize(value)
+
+
+def _normalize_map(field: Any, items: Any) -> None:
+    for key, value in list(items.items()):
+        if field.message_type is not None:
+            _normalize(value)
+        elif value != value and field.type == field.TYPE_FLOAT:
+            items[key] = math.nan
 
 
 def _round(message: Any) -> None:
