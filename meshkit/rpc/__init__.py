@@ -3,6 +3,7 @@
 from meshkit.metadata import Metadata, MetadataLike
 from meshkit.net import ClientOptions, ServerOptions, TlsSettings
 
+from .attempts import stream_attempt
 from .caller import Caller
 from .channel import Channel, connection_for, try_again
 from .client import Client
@@ -10,7 +11,7 @@ from .compat import GrpclibCompat
 from .context import Context, current_context
 from .descriptors import DescriptorIndex
 from .details import error_details
-from .exchange import Exchange, stream_attempt
+from .exchange import Exchange
 from .generated import generated_by
 from .health import Health, HealthCheckRequest, HealthCheckResponse, ServingStatus
 from .interceptor import Call, Interceptor, Proceed

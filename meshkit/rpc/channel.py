@@ -13,8 +13,9 @@ from meshkit.errors import RpcError, Unavailable
 from meshkit.net import ClientConnection, ClientOptions, ConnectionFailed, ConnectionLost, Outcome, Pool, TlsSettings
 from meshkit.tasks import Scope
 
+from .attempts import stream_attempt
 from .compat.client import GrpclibCompat
-from .exchange import Exchange, stream_attempt
+from .exchange import Exchange
 from .interceptor import Interceptor
 from .invocation import Invocation, deadline_outcome, error_of
 from .method import Rep

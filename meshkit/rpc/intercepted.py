@@ -21,6 +21,7 @@ from .invocation import CANCELLED, error_of
 from .method import Method, Rep, Req
 from .options import CallOptions, Timeout
 from .pump import as_async
+from .signal import Signal
 
 if TYPE_CHECKING:
     from .caller import Caller
@@ -28,6 +29,29 @@ if TYPE_CHECKING:
 __all__ = ["Intercepted"]
 
 _MAX_WAITING = 8  # requests handed over and not taken yet, after which a sender waits
+
+
+class Handover(Generic[Req]):
+    """Requests on their way from a sender to the chain, which iterates over them."""
+
+    __slots__ = ("_changed", "inbox")
+
+    def __init__(self, changed: Signal) -> None:
+        self._changed = changed
+        self.inbox: Inbox[Req, Req] = Inbox(self._take)
+
+    def _take(self, message: Req) -> Req:
+        self._changed.notify()
+        return message
+
+    def __aiter__(self) -> AsyncIterator[Req]:
+        return self
+
+    async def __anext__(self) -> Req:
+        message = await self.inbox.get()
+        if message is None:
+            raise StopAsyncIteration
+        return message
 
 
 class Intercepted(Generic[Req, Rep]):
@@ -64,12 +88,13 @@ class Intercepted(Generic[Req, Rep]):
         self._caller = caller
         self._options = options
         self._chain = chain(interceptors, self._transport)
-        self._handover: Inbox[Req, Req] = Inbox(self._take)
-        self._seen = Call(method, self._handed(), metadata, first.deadline, None)
+        changed = Signal()
+        self._handover: Handover[Req] = Handover(changed)
+        self._seen = Call(method, self._handover, metadata, first.deadline, None)
         self._exchanges: list[Exchange[Req, Rep]] = []
         self._running: asyncio.Task[None] | None = None
         self._scope = Scope(f"intercept {method.path}")
-        self._changed: list[asyncio.Future[None]] = []
+        self._changed = changed
         self._result: Any = None
         self._error: BaseException | None = None
 
@@ -108,7 +133,7 @@ class Intercepted(Generic[Req, Rep]):
             self._finish(error)
         else:
             self._result = aiter(result) if self.method.server_streaming else result
-            self._notify()
+            self._changed.notify()
 
     async def _transport(self, seen: Call) -> Any:
         exchange: Exchange[Req, Rep] = Exchange(self._caller, self.method, None, seen.metadata, self._options)
@@ -120,16 +145,8 @@ class Intercepted(Generic[Req, Rep]):
         else:
             exchange.give(seen.request)
         await exchange.open()
-        self._notify()
+        self._changed.notify()
         return _replies(exchange) if self.method.server_streaming else await exchange.only_reply()
-
-    async def _handed(self) -> AsyncIterator[Req]:
-        while (message := await self._handover.get()) is not None:
-            yield message
-
-    def _take(self, message: Req) -> Req:
-        self._notify()
-        return message
 
     def _finish(self, error: BaseException | None) -> None:
         if self.over:
@@ -140,18 +157,7 @@ class Intercepted(Generic[Req, Rep]):
             exchange.cancel()
         if self._running is not None and self._running is not asyncio.current_task():
             self._running.cancel()
-        self._notify()
-
-    def _notify(self) -> None:
-        waiting, self._changed = self._changed, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-
-    async def _change(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._changed.append(future)
-        await future
+        self._changed.notify()
 
     # What the user's objects do.
 
@@ -167,23 +173,23 @@ class Intercepted(Generic[Req, Rep]):
     async def send(self, message: Req) -> None:
         """Hand a request over, waiting while several are not taken. Raises the call's error if it ended badly."""
         self.method.check_request(message)
-        if self._handover.ended:
+        if self._handover.inbox.ended:
             raise RuntimeError(f"send after end: the requests of {self.method.path} have been ended")
-        self._handover.put(message)
-        while len(self._handover) > _MAX_WAITING and not self.over:
-            await self._change()
+        self._handover.inbox.put(message)
+        while len(self._handover.inbox) > _MAX_WAITING and not self.over:
+            await self._changed.wait()
         if self._error is not None:
             raise self._error
 
     def end(self) -> None:
         """No request follows."""
-        self._handover.end()
+        self._handover.inbox.end()
 
     async def recv(self) -> Rep | None:
         """The next reply; None at a good end. Raises the error of a bad one."""
         await self.open()
         while self._result is None and not self.over:
-            await self._change()
+            await self._changed.wait()
         if self._error is not None:
             raise self._error
         if self.over:
@@ -223,7 +229,7 @@ class Intercepted(Generic[Req, Rep]):
         """What the server sent before its first reply."""
         await self.open()
         while not self._exchanges and not self.over:
-            await self._change()
+            await self._changed.wait()
         return await self._exchanges[-1].initial_metadata() if self._exchanges else EMPTY
 
     def trailing_metadata(self) -> Metadata:
