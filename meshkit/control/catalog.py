@@ -11,16 +11,19 @@ from dataclasses import dataclass
 
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 
+from meshkit.observe.log import event_logger
+
 from .clusters import cluster, cluster_names
 from .encoding import Encoded, encode, encoded
 from .endpoints import assignment_bytes, endpoints_of, has_priorities
 from .listeners import listener, listener_names
-from .naming import CDS, EDS, LDS, RDS, ClusterName, Proxy, host_port
+from .naming import CDS, EDS, LDS, RDS, SHORT, ClusterName, Proxy, host_port
 from .routes import hosts_read, route_configuration, serves
 from .world import World
 
 __all__ = ["Catalog", "View"]
 
+_LOG = event_logger("meshkit.control")
 _Key = tuple[str, str, Proxy]
 
 
@@ -47,11 +50,19 @@ class Catalog:
             inputs = kind.inputs(self.world, name, proxy)
             found = self._old.pop(key, None)
             if found is None or found[0] != inputs:
-                found = (inputs, kind.make(self.world, name, proxy))
+                found = (inputs, self._make(kind, type_url, name, proxy, found[1] if found else None))
             self._made[key] = found
             if found[1] is not None and not found[1].hollow:
                 self._seen.add((type_url, name))
         return found[1]
+
+    def _make(self, kind: _Kind, type_url: str, name: str, proxy: Proxy, last: Encoded | None) -> Encoded | None:
+        """The resource; the last good one if it cannot be made, since one resource must not end every stream."""
+        try:
+            return kind.make(self.world, name, proxy)
+        except (ValueError, TypeError, OverflowError) as error:  # pydantic's and the codec's errors are ValueErrors
+            _LOG.error("resource cannot be made", type=SHORT[type_url], name=name, exc_info=error)
+            return last
 
     def seen(self, type_url: str, name: str) -> bool:
         """Whether this or an earlier catalog had something for that name."""

@@ -23,11 +23,13 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where the whe
 _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^%.*$", re.MULTILINE)
 _MERGE_DEPTH = 8
+_MANY = 5000  # a document with fewer openings than this cannot be too deep
+_DEPTH = 200
 
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
-_RADIX = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")  # longer ones are read as floats: no field takes them
+_RADIX = re.compile(r"0o[0-7]{1,20}\Z|0x[0-9a-fA-F]{1,15}\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
 Scalar = str | int | float | bool | None
@@ -56,9 +58,12 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]
     problems: list[Problem] = []
     for base, chunk in _chunks(text):
         try:
-            roots = list(yaml.compose_all(chunk, Loader=_LOADER))
+            roots = list(yaml.compose_all(chunk, Loader=_LOADER)) if _is_shallow(chunk) else None
         except yaml.YAMLError as error:
             problems.append(_syntax_problem(error, base, file))
+            continue
+        if roots is None:
+            problems.append(Problem(file, base + 1, "", f"nested more than {_DEPTH} levels deep"))
         else:
             documents += [Document(root, base) for root in roots if not _is_empty(root)]
     return documents, problems
@@ -74,6 +79,18 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
         before_marker = start == 0 and end < len(text)
         yield line, _DIRECTIVE.sub("", chunk) if before_marker else chunk
         line += chunk.count("\n")
+
+
+def _is_shallow(chunk: str) -> bool:
+    """Whether the document can be composed: libyaml's composer recurses on the C stack and would end the process."""
+    if sum(map(chunk.count, ("[", "{", "- ", "? ", ":"))) <= _MANY:
+        return True
+    depth = 0
+    for event in yaml.parse(chunk, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH:
+            return False
+    return True
 
 
 def _is_empty(root: Node | None) -> bool:

@@ -7,6 +7,7 @@ with it. Of two documents with one identity the first counts, files in the order
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,21 +111,26 @@ def read_folder(directory: Path) -> dict[str, bytes | Problem]:
     A file that vanishes while reading is left out. Raises OSError where the folder itself cannot be listed.
     """
     contents: dict[str, bytes | Problem] = {}
-    for folder in _folders(directory):
-        for path in folder.iterdir():
-            if path.suffix in _SUFFIXES and not path.name.startswith(".") and path.is_file():
-                name = str(path.relative_to(directory))
-                try:
-                    contents[name] = path.read_bytes()
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    contents[name] = Problem(name, 0, "", f"cannot be read: {error.strerror}")
+
+    def refused(error: OSError) -> None:
+        if Path(error.filename) == directory:
+            raise error
+        name = str(Path(error.filename).relative_to(directory))
+        contents[name] = Problem(name, 0, "", f"cannot be read: {error.strerror}")
+
+    for folder, folders, files in os.walk(directory, onerror=refused):  # does not follow links to folders
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in files:
+            path = Path(folder, file)
+            if path.suffix in _SUFFIXES and not file.startswith(".") and path.is_file():
+                _read_file(path, str(path.relative_to(directory)), contents)
     return contents
 
 
-def _folders(directory: Path) -> Iterable[Path]:
-    yield directory
-    for path in directory.iterdir():
-        if path.is_dir() and not path.name.startswith("."):
-            yield from _folders(path)
+def _read_file(path: Path, name: str, contents: dict[str, bytes | Problem]) -> None:
+    try:
+        contents[name] = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        contents[name] = Problem(name, 0, "", f"cannot be read: {error.strerror}")

@@ -43,6 +43,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|us|s)")
+_LONGEST = 315_576_000_000  # seconds in a google.protobuf.Duration
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
@@ -165,7 +166,7 @@ def duration(node: Node, place: Place) -> timedelta:
             if match.start() != end:
                 break
             seconds, end = seconds + float(match[1]) * _UNITS[match[2]], match.end()
-        if end == len(value):
+        if end == len(value) and seconds <= _LONGEST:
             return timedelta(seconds=seconds)
     return place.fail(node, "a duration such as 1.5s, 300ms or 1h30m")
 

@@ -77,7 +77,7 @@ def _regex(node: Node, place: Place) -> str:
     pattern = text(node, place)
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         place.wrong(node, f"not a regular expression: {error}")
     return pattern
 

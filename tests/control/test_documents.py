@@ -98,6 +98,12 @@ def test_nodes_are_described_in_words(text, words):
     assert describe(yaml.compose(text, Loader=yaml.CSafeLoader)) == words
 
 
+@pytest.mark.parametrize("deep", ["[" * 200_000 + "]" * 200_000, "- " * 200_000, "a: {" * 9000])
+def test_depth_without_end_is_a_problem_and_nothing_else(deep):
+    documents, problems = read_documents(f"a: 1\n---\n{deep}\n---\nb: 1\n", "x.yaml")
+    assert (len(documents), [str(one) for one in problems]) == (2, ["x.yaml:2: nested more than 200 levels deep"])
+
+
 @given(st.text(alphabet=" \n-:[]{}#&*!|>'\"%@`,?abc123\t~<", max_size=80))
 def test_no_text_makes_the_reader_fail(text):
     documents, problems = read_documents(text, "x.yaml")

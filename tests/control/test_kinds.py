@@ -148,6 +148,27 @@ MISTAKES = [
         "spec.http[0].fault.abort.grpcStatus",
         "expected one of OK, CANCELLED",
     ),
+    (
+        VS,
+        "hosts: [a]\nhttp:\n- timeout: 99999999999999h\n  route: [{destination: {host: a}}]",
+        7,
+        "spec.http[0].timeout",
+        "expected a duration",
+    ),
+    (
+        VS,
+        "hosts: [a]\nhttp:\n- match: [{uri: {regex: 'a{99999999999}'}}]\n  route: [{destination: {host: a}}]",
+        7,
+        "spec.http[0].match[0].uri.regex",
+        "not a regular expression",
+    ),
+    (
+        VS,
+        f"hosts: [a]\nhttp:\n- route:\n  - destination: {{host: a}}\n    weight: {'9' * 5000}",
+        9,
+        "spec.http[0].route[0].weight",
+        "expected a whole number",
+    ),
     (DR, "subsets: []", 5, "spec", "expected host, which is missing"),
     (DR, "host: a\nsubsets:\n- name: v1\n- name: v1", 7, "spec.subsets", "found v1 more than once"),
     (

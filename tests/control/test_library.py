@@ -91,6 +91,7 @@ def test_a_folder_is_read_with_its_folders_and_without_hidden_files(tmp_path):
         (tmp_path / name).write_text("x")
     (tmp_path / "g.yaml").symlink_to(tmp_path / "c.txt")
     (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
     assert sorted(read_folder(tmp_path)) == ["a.yaml", "b.yml", "g.yaml", "sub/e.yaml"]
 
 

@@ -10,8 +10,10 @@ import grpc.aio
 import pytest
 
 from meshkit.control import ControlPlane
+from tests.support.ads_client import CDS, EDS, RDS
 from tests.support.echo import EchoBackend, call, shares
 from tests.support.envoy_proxy import EnvoyProxy
+from tests.support.istio_captures import FOLDER
 from tests.support.xds_caller import XdsCaller
 
 HOST = "reviews.demo.svc.cluster.local"
@@ -128,3 +130,23 @@ async def test_grpcio_finds_a_short_name(world):
     plane, _, _ = world
     async with XdsCaller("xds:///reviews:9080", plane.port) as caller:
         assert (await caller.shares(10, user="admin")) == {"v2": 10}
+
+
+@pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
+async def test_envoy_takes_everything_that_istiod_was_given(tmp_path, delta):
+    """Hashing, warm-up, pools, outliers, DNS, rewrites, redirects, faults, mirrors: every resource is accepted."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "all.yaml").write_bytes((FOLDER / "input_config.yaml").read_bytes())
+    async with (
+        ControlPlane(tmp_path / "conf", port=0, settle=0) as plane,
+        EnvoyProxy(tmp_path, plane.port, f"{HOST}:9080", delta=delta) as envoy,
+    ):
+        (session,) = plane.hub.sessions.values()
+        errors = {url: watch.last.error for url, watch in session.machine.watches.items()}
+        assert errors == dict.fromkeys([CDS, EDS, RDS], ""), envoy.log()
+        clusters = await envoy.page("/clusters")
+        assert "outbound|9080|v2|reviews.demo.svc.cluster.local::127.0.0.13:19080::" in clusters
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{envoy.port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(channel, "/direct/Response")
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # HTTP 503
