@@ -281,7 +281,7 @@ class ClientConnection(Link):
         self._end(call, outcome)
 
     def _writable(self, event: Writable) -> None:
-        if not self.blocked:
+        if not self.full:
             event.stream.context.sink.on_writable()
 
     def writable_again(self) -> None:

@@ -20,8 +20,10 @@ class _Owner(Protocol):
     """The connection, as its calls need it."""
 
     engine: Connection
-    blocked: bool
     peer: str
+
+    @property
+    def full(self) -> bool: ...
 
     def wake(self) -> None: ...
     def consumed(self, size: int) -> None: ...
@@ -64,7 +66,7 @@ class ClientStream:
     def writable(self) -> bool:
         """Whether little is queued. When false, `ClientSink.on_writable` tells of the change."""
         stream = self.stream
-        return stream is not None and stream.writable and not self._owner.blocked
+        return stream is not None and stream.writable and not self._owner.full
 
     def send(self, data: bytes, *, end: bool = False, compress: bool = False) -> None:
         """Send one message, and half-close with ``end``. Does nothing once the call is over."""

@@ -20,13 +20,14 @@ from meshkit.wire import Connection, ErrorCode, Limits, Role, Terminated
 from .address import peer_text
 from .timers import Timer, Timers
 
-__all__ = ["LOG", "Link"]
+__all__ = ["LOG", "OUTPUT_HIGH", "Link"]
 
 LOG = logging.getLogger("meshkit.net")
 
 _FLOODED, _BEHIND = 1, 2
 _MAX_INDUCED = 16 << 10  # bytes of answers to a peer that does not read
 _WRITE_HIGH = 256 << 10  # bytes in the transport at which it is full
+OUTPUT_HIGH = 256 << 10  # bytes of output in one turn of the loop at which streams should wait for the next
 _LINGER = 2.0  # seconds for the last bytes of a closed connection to leave
 
 Chore = Callable[[float], float]
@@ -128,6 +129,13 @@ class Link(asyncio.Protocol):
         if data:
             self.flushed_id = self.opened_id
             transport.write(data)
+            if len(data) >= OUTPUT_HIGH and not self.blocked:
+                self.writable_again()
+
+    @property
+    def full(self) -> bool:
+        """Whether no stream should send now: the transport is full, or this turn's output is large enough."""
+        return self.blocked or self.engine.output_size >= OUTPUT_HIGH
 
     def writable_again(self) -> None:
         """The transport takes bytes again. Subclasses tell their streams."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from meshkit.version import __version__
 from meshkit.wire import Limits
 
 from .backoff import BackoffPolicy
@@ -36,7 +37,7 @@ class ClientOptions:
     idle_timeout: float = 1800.0
     max_connection_age: float = math.inf
     max_unread: int = 32 << 20
-    user_agent: bytes = b"grpc-python-meshkit/0.1.0"
+    user_agent: bytes = f"grpc-python-meshkit/{__version__}".encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class ServerStream:
     @property
     def writable(self) -> bool:
         """Whether little is queued. When false, `ServerSink.on_writable` tells of the change."""
-        return self._stream.writable and not self._link.blocked
+        return self._stream.writable and not self._link.full
 
     def send_headers(self, fields: RawHeaders = ()) -> None:
         """Send initial metadata, once; `send` does it with none where this was not called."""

@@ -155,10 +155,8 @@ class ServerConnection(Link):
 
     def _full(self) -> bool:
         """Whether another handler, or another reply, would be too much."""
-        engine, most = self.engine, self._options.max_buffered
-        return (
-            self.running >= self._max_handlers or engine.queued > most or (self.blocked and engine.output_size > most)
-        )
+        engine = self.engine
+        return self.running >= self._max_handlers or engine.queued + engine.output_size > self._options.max_buffered
 
     def _message(self, event: Message) -> None:
         call: ServerStream | None = event.stream.context
@@ -181,7 +179,7 @@ class ServerConnection(Link):
 
     def _writable(self, event: Writable) -> None:
         call: ServerStream | None = event.stream.context
-        if call is not None and not self.blocked:
+        if call is not None and not self.full:
             call.sink.on_writable()
 
     def writable_again(self) -> None:
@@ -281,6 +279,7 @@ class ServerConnection(Link):
             self._cut_at = now + self._options.max_connection_age_grace
             self.drain("it reached its greatest age")
         if now >= self._cut_at:
+            self._cut_at = math.inf
             self.cut("it reached its greatest age")
         return self._cut_at
 

@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 __all__ = ["Timer", "Timers"]
 
 _COMPACT_AT = 512
-_SLACK = 0.0005  # uvloop counts in whole milliseconds, and rounds
+_LATE = 0.001  # uvloop counts in whole milliseconds and rounds: ask for one more, and none comes early
 
 
 class Timer:
@@ -80,19 +80,24 @@ class Timers:
         if self._handle is not None:
             self._handle.cancel()
         self._due = deadline
-        self._handle = self._loop.call_at(deadline, self._run)
+        self._handle = self._loop.call_at(deadline + _LATE, self._run)
 
     def _run(self) -> None:
         self._handle, self._due = None, float("inf")
-        heap, now = self._heap, self._loop.time() + _SLACK
-        while heap and heap[0][0] <= now:
-            timer = heappop(heap)[1]
+        for timer in self._due_by(self._loop.time()):
             callback, timer.callback = timer.callback, None
             if callback is None:
                 self.cancelled -= 1
             else:
                 self._fire(callback)
         self._rearm()
+
+    def _due_by(self, now: float) -> list[Timer]:
+        """Taken out before any runs: what they schedule anew waits for the next turn, however soon it is due."""
+        heap, due = self._heap, list[Timer]()
+        while heap and heap[0][0] <= now:
+            due.append(heappop(heap)[1])
+        return due
 
     def _rearm(self) -> None:
         heap = self._heap

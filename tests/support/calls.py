@@ -32,6 +32,7 @@ class Call:
         self.heard = asyncio.Event()
         self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.read = 0
+        self.over = False
 
     def on_headers(self, fields: Any) -> None:
         assert self.headers is None
@@ -44,7 +45,10 @@ class Call:
         self.heard.set()
 
     def on_end(self, outcome: Outcome) -> None:
-        self.ended.set_result(outcome)
+        assert not self.over
+        self.over = True
+        if not self.ended.done():  # who waited may be gone
+            self.ended.set_result(outcome)
         self.heard.set()
 
     def on_writable(self) -> None:
