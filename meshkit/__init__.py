@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .mesh import Mesh, MeshServer, Settings
     from .rpc import CallOptions, Context, Metadata, current_context
     from .status import Status
+    from .version import __version__
 
 __all__ = [
     "CallOptions",
@@ -24,6 +25,7 @@ __all__ = [
     "RpcError",
     "Settings",
     "Status",
+    "__version__",
     "current_context",
 ]
 
@@ -37,15 +39,12 @@ _ROOMS = {
     "RpcError": "errors",
     "Settings": "mesh",
     "Status": "status",
+    "__version__": "version",
     "current_context": "rpc",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("meshkit")
     if (room := _ROOMS.get(name)) is None:
         raise AttributeError(f"module 'meshkit' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"meshkit.{room}"), name)

@@ -6,6 +6,7 @@ import sys
 
 from meshkit.cli.commands import COMMANDS
 from meshkit.errors import MeshkitError, MissingExtra
+from meshkit.version import __version__
 
 __all__ = ["main"]
 
@@ -28,8 +29,6 @@ def _app() -> None:
         from cyclopts import App
     except ImportError:
         raise MissingExtra("the meshkit command", "cli") from None
-    from meshkit import __version__
-
     app = App(name="meshkit", help="A proxyless service mesh for Python on asyncio.", version=__version__)
     for word, place in COMMANDS.items():
         app.command(place, name=word)

@@ -49,6 +49,5 @@ def _load(name: str) -> Any:
 
 async def _serve(servicers: Sequence[Any], port: int, service: str | None) -> None:
     async with Mesh(service=service) as mesh, mesh.serving(*servicers, port=port) as server:
-        names = ", ".join(type(servicer).__service_name__ for servicer in servicers)
-        print(f"serving {names} on {server.address}", flush=True)
+        print(f"serving {', '.join(server.interfaces)} on {server.address}", flush=True)
         await server.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,15 +23,6 @@ from meshkit.tasks import Scope
 __all__ = ["Mesh"]
 
 Rep = TypeVar("Rep")
-
-PLUMBING = frozenset(
-    {
-        "grpc.health.v1.Health",
-        "grpc.reflection.v1.ServerReflection",
-        "grpc.reflection.v1alpha.ServerReflection",
-    }
-)
-"""What every server serves; nobody looks for it by interface."""
 
 _WITHDRAWAL = 1.0  # seconds that a withdrawn registration may take to reach the control plane
 
@@ -150,7 +141,7 @@ class Mesh(GrpclibCompat):
     @asynccontextmanager
     async def serving(
         self, *servicers: Any, port: int = 0, host: str | None = None, grace: float | None = None
-    ) -> AsyncIterator[MeshServer]:
+    ) -> AsyncGenerator[MeshServer, None]:
         """Serve for as long as the block runs; gives the `MeshServer`, whose ``port`` tells the port.
 
         ``servicers`` are instances of generated bases, or grpclib's handlers; ``port`` 0 picks a free one; ``host`` is
@@ -171,8 +162,7 @@ class Mesh(GrpclibCompat):
         settings = self.settings
         if not settings.service:
             return ()
-        served = tuple(name for name in server.services if name not in PLUMBING)
-        registration = Registration(settings.host, server.address, served, settings.service_port)
+        registration = Registration(settings.host, server.address, server.interfaces, settings.service_port)
         self._discovery.publish(registration)
         return (registration,)
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from meshkit.rpc import Server
 
 __all__ = ["MeshServer"]
+
+_PLUMBING = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+)  # nobody looks for these by interface
 
 
 class MeshServer:
@@ -35,6 +43,11 @@ class MeshServer:
         return self._server.services
 
     @property
+    def interfaces(self) -> tuple[str, ...]:
+        """The interfaces served, without what every server has."""
+        return tuple(name for name in self.services if name not in _PLUMBING)
+
+    @property
     def health(self) -> Any:
         """The health service, to say how single services fare."""
         return self._server.health
@@ -53,7 +66,7 @@ class MeshServer:
 
 
 @contextmanager
-def _handlers(signals: Sequence[signal.Signals], stop: Callable[[], None]) -> Iterator[None]:
+def _handlers(signals: Sequence[signal.Signals], stop: Callable[[], None]) -> Generator[None, None, None]:
     loop = asyncio.get_running_loop()
     taken: list[signal.Signals] = []
     try:

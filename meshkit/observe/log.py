@@ -50,11 +50,15 @@ def _bound(name: str) -> EventLogger:
 
     if structlog.is_configured():
         return cast(EventLogger, structlog.get_logger(name, source=name))
-    processors = [structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer(key_order=["event"])]
-    logger = structlog.wrap_logger(
-        logging.getLogger(name), processors=processors, wrapper_class=structlog.stdlib.BoundLogger
+    render = structlog.processors.KeyValueRenderer(key_order=["event"])
+    return cast(
+        EventLogger,
+        structlog.wrap_logger(
+            logging.getLogger(name),
+            processors=[structlog.stdlib.filter_by_level, render],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        ),
     )
-    return cast(EventLogger, logger)
 
 
 def event_logger(name: str) -> EventLogger:

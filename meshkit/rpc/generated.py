@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshkit import __version__
+from meshkit.version import __version__
 
 __all__ = ["generated_by"]
 

@@ -74,8 +74,10 @@ STATIC: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"via", b""),
     (b"www-authenticate", b""),
 )
-STATIC_FIELDS: Final = {field: index for index, field in enumerate(STATIC) if index and field[1]}
-STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(STATIC))) if index}
+STATIC_FIELDS: Final[dict[tuple[bytes, bytes], int]] = {
+    field: index for index, field in enumerate(STATIC) if index and field[1]
+}
+STATIC_NAMES: Final[dict[bytes, int]] = {field[0]: index for index, field in reversed(list(enumerate(STATIC))) if index}
 
 
 class DynamicTable:

@@ -8,7 +8,7 @@ import logging
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -73,7 +73,7 @@ async def _play(stage: Stage) -> Load:
 
 
 @asynccontextmanager
-async def _calling(stage: Stage) -> AsyncIterator[Load]:
+async def _calling(stage: Stage) -> AsyncGenerator[Load, None]:
     async with Mesh(stage.control_plane) as mesh:
         load = stage.load = Load(_caller(mesh))
         await load.warm_up()

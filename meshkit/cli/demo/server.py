@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 from meshkit.cli.loop import run_on_best_loop
@@ -13,15 +14,14 @@ from meshkit.mesh import Mesh
 
 
 def _greeter() -> Any:
-    from gen.helloworld.v1 import HelloReply, HelloRequest  # type: ignore[import-not-found]
-    from gen.helloworld.v1.greeter_mesh import GreeterBase  # type: ignore[import-not-found]
-
+    messages = import_module("gen.helloworld.v1")
+    base: type[Any] = import_module("gen.helloworld.v1.greeter_mesh").GreeterBase
     version = os.environ["MESHKIT_LABELS"].partition("version=")[2]
     who = f"{os.environ['MESHKIT_SERVICE']} {version} {os.getpid()}"
 
-    class Greeter(GreeterBase):  # type: ignore[misc]
-        async def say_hello(self, request: HelloRequest, ctx: Any, /) -> HelloReply:
-            return HelloReply(message=who)
+    class Greeter(base):
+        async def say_hello(self, request: Any, ctx: Any, /) -> Any:
+            return messages.HelloReply(message=who)
 
     return Greeter()
 
