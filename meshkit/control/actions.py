@@ -16,7 +16,6 @@ from meshkit.status import Status
 from .destinations import Targets
 from .encoding import encode
 from .model import (
-    ConsistentHash,
     DirectResponse,
     Fault,
     HeaderOperations,
@@ -29,6 +28,7 @@ from .model import (
     RouteDestination,
 )
 from .naming import ClusterName
+from .traffic_policy import ConsistentHash
 from .values import any_of, fraction
 
 __all__ = ["default_action", "direct_response", "redirect", "route_to"]

@@ -16,9 +16,10 @@ from envoy_data_plane.envoy.type.v3 import Percent
 
 from .encoding import encode
 from .endpoints import load_assignment
-from .model import ConnectionPool, ConsistentHash, LoadBalancer, OutlierDetection, Port, TrafficPolicy, Warmup
+from .model import Port
 from .naming import ClusterName, Proxy
 from .policies import policy_for
+from .traffic_policy import ConnectionPool, ConsistentHash, LoadBalancer, OutlierDetection, TrafficPolicy, Warmup
 from .values import any_of, services_metadata
 from .world import Service, World
 

@@ -8,21 +8,7 @@ from functools import partial
 
 from yaml.nodes import Node
 
-from .model import (
-    ConnectionPool,
-    ConsistentHash,
-    DestinationRule,
-    HttpPool,
-    LoadBalancer,
-    Meta,
-    OutlierDetection,
-    PortPolicy,
-    Subset,
-    TcpPool,
-    Tls,
-    TrafficPolicy,
-    Warmup,
-)
+from .model import DestinationRule, Meta, Subset
 from .problems import Severity
 from .shape import (
     Field,
@@ -37,6 +23,18 @@ from .shape import (
     number,
     record,
     text,
+)
+from .traffic_policy import (
+    ConnectionPool,
+    ConsistentHash,
+    HttpPool,
+    LoadBalancer,
+    OutlierDetection,
+    PortPolicy,
+    TcpPool,
+    Tls,
+    TrafficPolicy,
+    Warmup,
 )
 from .virtual_service import export_to, interval, labels, port_selector
 

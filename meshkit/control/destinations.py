@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .model import ConsistentHash, Destination
+from .model import Destination
 from .naming import ClusterName
 from .policies import policy_for
+from .traffic_policy import ConsistentHash
 from .world import Service, World, resolve_host
 
 __all__ = ["Targets"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .model import TrafficPolicy
 from .naming import ClusterName
+from .traffic_policy import TrafficPolicy
 from .world import World
 
 __all__ = ["policy_for"]

@@ -19,11 +19,11 @@ from .model import (
     Resource,
     ServiceEntry,
     Subset,
-    TrafficPolicy,
     VirtualService,
     WorkloadEntry,
 )
 from .problems import Problem, Severity
+from .traffic_policy import TrafficPolicy
 
 __all__ = ["CLUSTER_DOMAIN", "Endpoint", "Provider", "Service", "World", "join", "resolve_host"]
 
