@@ -15,7 +15,7 @@ from meshkit.xds import ASSIGNMENTS, CLUSTERS, WILDCARD, AdsMachine, Resource, R
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment
 
 from .assembly import Assembly, Draft, Naming, Need, assemble
-from .report import Report
+from .report import Report, unobeyed
 from .snapshot import ClusterSnapshot, Snapshot, SnapshotState
 from .strategy import Strategy
 from .watch import InterfaceWatch
@@ -77,7 +77,10 @@ class InterfaceCache:
     def figures(self, need: Need) -> tuple[WatchStatistics, ...]:
         """The statistics of one resource, if it is held."""
         entry = self._machine.entry(*need)
-        return () if entry is None else (entry.statistics(),)
+        if entry is None:
+            return ()
+        figures = entry.statistics()
+        return (figures if entry.resource is None else replace(figures, unobeyed=unobeyed(entry.resource)),)
 
     def _release(self, watch: InterfaceWatch) -> None:
         watch.users -= 1

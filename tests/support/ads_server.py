@@ -57,8 +57,9 @@ def routes(name: str, *clusters: tuple[str, int]) -> route_pb2.RouteConfiguratio
 class Stream:
     """One client's stream, as the server sees it. ``requests`` are all messages received on it."""
 
-    def __init__(self, delta: bool) -> None:
+    def __init__(self, delta: bool, metadata: Any) -> None:
         self.delta = delta
+        self.metadata = metadata
         self.requests: list[Any] = []
         self.names: dict[str, list[str]] = {}
         self.nonces: dict[str, str] = {}
@@ -188,8 +189,8 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
             asked = dict.fromkeys([*every, *request.initial_resource_versions])
             self._answer(stream, url, [name for name in asked if name != "*"])
 
-    async def _serve(self, requests: AsyncIterator[Any], delta: bool) -> AsyncIterator[Any]:
-        stream = Stream(delta)
+    async def _serve(self, requests: AsyncIterator[Any], metadata: Any, delta: bool) -> AsyncIterator[Any]:
+        stream = Stream(delta, metadata)
         reader = asyncio.ensure_future(self._read(stream, requests))
         try:
             while (response := await stream.out.get()) is not None:
@@ -209,11 +210,11 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
         stream.out.put_nowait(None)
 
     async def StreamAggregatedResources(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
-        async for response in self._serve(request_iterator, delta=False):
+        async for response in self._serve(request_iterator, context.invocation_metadata(), delta=False):
             yield response
 
     async def DeltaAggregatedResources(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
-        async for response in self._serve(request_iterator, delta=True):
+        async for response in self._serve(request_iterator, context.invocation_metadata(), delta=True):
             yield response
 
 
