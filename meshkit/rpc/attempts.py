@@ -56,8 +56,6 @@ class Attempts(Invocation):
         "peer",
     )
 
-    _inbox: Inbox[bytes, Any]
-
     def __init__(
         self,
         caller: Caller,
@@ -73,6 +71,7 @@ class Attempts(Invocation):
         """What the caller keeps between the attempts of this call."""
         self._caller = caller
         self._stream: ClientStream | None = None
+        self._inbox: Inbox[bytes] = Inbox()
         self._replay: list[bytes] | None = []
         self._ended_local = False
         self._headers: RawHeaders | None = None

@@ -10,7 +10,6 @@ from meshkit.errors import Internal
 from meshkit.metadata import EMPTY, Metadata, MetadataLike
 
 from .attempts import MAX_REPLAY, Attempts
-from .inbox import Inbox
 from .invocation import lenient_metadata
 from .method import Method, Rep, Req
 from .options import CallOptions, Timeout
@@ -38,7 +37,6 @@ class Exchange(Attempts, Generic[Req, Rep]):
         options: CallOptions | None = None,
     ) -> None:
         super().__init__(caller, method, timeout, metadata, options)
-        self._inbox = Inbox(self._read)
         self._replay_size = 0
 
     async def send(self, message: Req) -> None:
@@ -88,7 +86,8 @@ class Exchange(Attempts, Generic[Req, Rep]):
         """The next reply; None at a good end. Raises the error of a bad one."""
         if self._opening is None:
             await self.open()
-        return await self._inbox.get()
+        data = await self._inbox.get()
+        return None if data is None else self._read(data)
 
     async def only_reply(self) -> Rep:
         """The reply of a call that streams requests only, once its status is known. Raises its error."""

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 __all__ = ["Inbox"]
 
-Raw = TypeVar("Raw")
 M = TypeVar("M")
 
 
-class Inbox(Generic[Raw, M]):
-    """A queue, bounded by who fills it: ``read`` turns an item into a message when it is read, and gives its room back.
+class Inbox(Generic[M]):
+    """A queue, bounded by who fills it. One reader at a time; being cancelled while waiting loses no message."""
 
-    One reader at a time. Being cancelled while waiting loses no message.
-    """
+    __slots__ = ("_queue", "_waiter", "ended", "error")
 
-    __slots__ = ("_queue", "_read", "_waiter", "ended", "error")
-
-    def __init__(self, read: Callable[[Raw], M]) -> None:
-        self._read = read
-        self._queue: deque[Raw] = deque()
+    def __init__(self) -> None:
+        self._queue: deque[M] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self.ended = False
         self.error: BaseException | None = None
@@ -31,7 +25,7 @@ class Inbox(Generic[Raw, M]):
     def __len__(self) -> int:
         return len(self._queue)
 
-    def put(self, item: Raw) -> None:
+    def put(self, item: M) -> None:
         """Add an item."""
         self._queue.append(item)
         self._wake()
@@ -52,7 +46,7 @@ class Inbox(Generic[Raw, M]):
             waiter.set_result(None)
 
     async def get(self) -> M | None:
-        """The next message; None at a good end. Raises the error of a bad one, and what ``read`` raises."""
+        """The next message; None at a good end. Raises the error of a bad one."""
         queue = self._queue
         while not queue:
             if self.ended:
@@ -60,7 +54,7 @@ class Inbox(Generic[Raw, M]):
                     raise self.error
                 return None
             await self._wait()
-        return self._read(queue.popleft())
+        return queue.popleft()
 
     async def _wait(self) -> None:
         if self._waiter is not None:

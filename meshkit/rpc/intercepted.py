@@ -38,11 +38,7 @@ class Handover(Generic[Req]):
 
     def __init__(self, changed: Signal) -> None:
         self._changed = changed
-        self.inbox: Inbox[Req, Req] = Inbox(self._take)
-
-    def _take(self, message: Req) -> Req:
-        self._changed.notify()
-        return message
+        self.inbox: Inbox[Req] = Inbox()
 
     def __aiter__(self) -> AsyncIterator[Req]:
         return self
@@ -51,6 +47,7 @@ class Handover(Generic[Req]):
         message = await self.inbox.get()
         if message is None:
             raise StopAsyncIteration
+        self._changed.notify()
         return message
 
 

@@ -242,19 +242,25 @@ class ServerCall(Context):
 class RequestStream(Generic[Req]):
     """The requests of a call, as its handler iterates over them."""
 
-    __slots__ = ("_inbox",)
+    __slots__ = ("_inbox", "_method", "_stream")
 
-    def __init__(self, inbox: Inbox[bytes, Req]) -> None:
+    def __init__(self, method: Method[Req, Any], stream: ServerStream, inbox: Inbox[bytes]) -> None:
+        self._method = method
+        self._stream = stream
         self._inbox = inbox
 
     def __aiter__(self) -> AsyncIterator[Req]:
         return self
 
     async def __anext__(self) -> Req:
-        request = await self._inbox.get()
-        if request is None:
+        data = await self._inbox.get()
+        if data is None:
             raise StopAsyncIteration
-        return request
+        self._stream.acknowledge(len(data))
+        try:
+            return self._method.decode_request(data)
+        except DecodeError as error:
+            raise Internal(f"a request of {self._method.path} does not decode: {error}") from error
 
 
 class StreamingCall(ServerCall):
@@ -264,15 +270,8 @@ class StreamingCall(ServerCall):
 
     def __init__(self, route: Route, stream: ServerStream) -> None:
         super().__init__(route, stream)
-        self._inbox: Inbox[bytes, Any] = Inbox(self._read)
-        self._run(RequestStream(self._inbox))
-
-    def _read(self, data: bytes) -> Any:
-        self._stream.acknowledge(len(data))
-        try:
-            return self.method.decode_request(data)
-        except DecodeError as error:
-            raise Internal(f"a request of {self.method.path} does not decode: {error}") from error
+        self._inbox: Inbox[bytes] = Inbox()
+        self._run(RequestStream(route.method, stream, self._inbox))
 
     def on_message(self, data: bytes) -> None:
         self._inbox.put(data)
