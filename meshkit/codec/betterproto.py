@@ -14,6 +14,8 @@ from .schema import Field, Schema
 
 __all__ = ["is_message_class", "schema_of"]
 
+_Meta = betterproto2.FieldMetadata
+
 # Classes that betterproto2 replaces by a Python value, by name (its compiler's WRAPPED_TYPES) -> kind, wrapped kind.
 _UNWRAPPED: Final = {
     "BoolValue": ("wrapper", "bool"),
@@ -37,16 +39,14 @@ def is_message_class(cls: type) -> bool:
 
 @cache
 def schema_of(cls: type[betterproto2.Message]) -> Schema:
-    """The table of ``cls``: all its fields, lists for repeated ones, unknown fields kept where betterproto2 keeps them."""
+    """The table of ``cls``: all its fields, lists for repeated ones, unknown fields where betterproto2 keeps them."""
     hints = cast(Any, cls)._type_hints()
-    fields = tuple(
-        _field(item.name, betterproto2.FieldMetadata.get(item), hints[item.name])
-        for item in dataclasses.fields(cast(Any, cls))
-    )
+    items = dataclasses.fields(cast(Any, cls))
+    fields = tuple(_field(item.name, item.metadata["betterproto"], hints[item.name]) for item in items)
     return Schema(cls.__name__, fields, cls, sequence=list, unknown="_unknown_fields")
 
 
-def _field(name: str, meta: betterproto2.FieldMetadata, hint: Any) -> Field:
+def _field(name: str, meta: _Meta, hint: Any) -> Field:
     if meta.map_meta is not None:
         return _map(name, meta.number, meta.map_meta, hint)
     kind, wrapped = _kind(meta)
@@ -64,9 +64,7 @@ def _field(name: str, meta: betterproto2.FieldMetadata, hint: Any) -> Field:
     )
 
 
-def _map(
-    name: str, number: int, metas: tuple[betterproto2.FieldMetadata, betterproto2.FieldMetadata], hint: Any
-) -> Field:
+def _map(name: str, number: int, metas: tuple[_Meta, _Meta], hint: Any) -> Field:
     key, value = metas
     kind, wrapped = _kind(value)
     target = hint.__args__[1]
@@ -82,7 +80,7 @@ def _map(
     )
 
 
-def _kind(meta: betterproto2.FieldMetadata) -> tuple[str, str]:
+def _kind(meta: _Meta) -> tuple[str, str]:
     if meta.unwrap is None:
         return meta.proto_type, "string"
     return _UNWRAPPED[meta.unwrap().__name__]

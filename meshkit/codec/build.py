@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections import namedtuple
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
@@ -24,12 +24,12 @@ def twin(cls: type) -> type | None:
     if cls.__mro__[1:] != (object,) or hasattr(cls, "__post_init__"):
         return None
     slots = cls.__dict__.get("__slots__")
-    made = type(cls.__name__, (), {} if slots is None else {"__slots__": slots})
+    made: Any = type(cls.__name__, (), {} if slots is None else {"__slots__": slots})
     try:
         made().__class__ = cls
     except TypeError:
         return None
-    return made
+    return cast(type, made)
 
 
 def maker(cls: type[T]) -> Callable[..., T]:
@@ -46,15 +46,18 @@ def maker(cls: type[T]) -> Callable[..., T]:
 
 def builder(schema: Schema, values: list[tuple[str, str]]) -> Emitted:
     """Lines that return the object from ``values`` (field name, expression), and the names they use."""
-    build = schema.build
-    if build is None:
-        build = namedtuple(schema.type_name, [name for name, _ in values])
+    build: Any = schema.build or _tuple_class(schema.type_name, [name for name, _ in values])
     if isinstance(build, type) and dataclasses.is_dataclass(build):
         return _stores(build, _with_defaults(build, values))
     arguments = ", ".join(expression for _, expression in values)
     if isinstance(build, type) and issubclass(build, tuple):
-        return [f"return new_tuple(CLS, ({arguments},))"], {"new_tuple": tuple.__new__, "CLS": build}
+        return [f"return new_tuple(CLS, ({arguments},))"], {"new_tuple": cast(Any, tuple).__new__, "CLS": build}
     return [f"return build({arguments})"], {"build": build}
+
+
+def _tuple_class(name: str, fields: list[str]) -> Any:
+    make: Any = collections.namedtuple  # its fields are known at run time only
+    return make(name, fields)
 
 
 def _with_defaults(cls: Any, values: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -1,9 +1,9 @@
 """The generator of decode functions: from a `Schema` to Python text that reads its bytes.
 
 One function per message: it keeps each field in a local variable ``_name``, reads keys in a loop, and builds the object
-at the end. Rules carried here: the last value of a singular scalar wins, a repeated singular message is merged, a member
-of a oneof clears the others, packed and unpacked numbers are both read, fields of another wire type than the table's
-are unknown (https://protobuf.dev/programming-guides/encoding/).
+at the end. Rules carried here: the last value of a singular scalar wins, a repeated singular message is merged, a
+member of a oneof clears the others, packed and unpacked numbers are both read, fields of another wire type than the
+table's are unknown (https://protobuf.dev/programming-guides/encoding/).
 
 Locals of the generated text: ``at`` start of the field under way; ``stop`` end of its content; ``again`` content of
 singular messages that came more than once, merged after the loop (bounded work, whatever the input); ``found`` names
@@ -104,10 +104,8 @@ class _Decoder:
         if leaf is not None:
             parts = f"{self.frame.constant('parts', leaf_reader(field.kind))}(_{field.name})"
             with self.text.block(f"if _{field.name} is not None:"):
-                self.text.add(
-                    "again = again or {}", f"again[{field.name!r}] = [{self.frame.link('encode', leaf)}({parts})]"
-                )
-                self.text.add(f"_{field.name}_at = 0")
+                self.text.add("again = again or {}", f"_{field.name}_at = 0")
+                self.text.add(f"again[{field.name!r}] = [{self.frame.link('encode', leaf)}({parts})]")
 
     def _initial(self, field: Field) -> str:
         if field.kind == "map":
@@ -257,10 +255,8 @@ def _descent(level: Level) -> tuple[Level, list[int]]:
     """The inline message that ``level`` leads to when each holds one inline field, and the keys on the way."""
     tags: list[int] = []
     while True:
-        below = [
-            field for field in level.schema.fields if field.kind == "inline" and not field.name and not field.oneof
-        ]
-        if len(below) != 1 or below[0].tag > 127:
+        below = [field for field in level.schema.fields if field.kind == "inline"]
+        if len(below) != 1 or below[0].name or below[0].oneof or below[0].tag > 127:
             return level, tags
         tags.append(below[0].tag)
         level = level.inside(below[0])

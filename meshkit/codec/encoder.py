@@ -99,9 +99,8 @@ class _Encoder:
 
     def _true(self, field: Field) -> None:
         self.scope["write_bool"] = WRITERS["bool"]
-        self.text.add(
-            f"out.append({_key(field.number, 0) + bytes((1,))!r} if v is True else {_key(field.number, 0)!r} + write_bool(v))"
-        )
+        key = _key(field.number, 0)
+        self.text.add(f"out.append({key + bytes((1,))!r} if v is True else {key!r} + write_bool(v))")
 
     def _value(self, kind: str, field: Field, number: int, v: str) -> None:
         """Append the value ``v`` of ``kind`` with the key of ``number``."""
@@ -204,7 +203,7 @@ def _number(value: object) -> object:
 
 
 def _as_bytes(value: object) -> bytes:
-    if not isinstance(value, (bytes, bytearray, memoryview)):
+    if not isinstance(value, bytes | bytearray):
         raise TypeError(f"expected bytes, got {type(value).__name__}")
     return bytes(value)
 

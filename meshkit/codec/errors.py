@@ -24,7 +24,10 @@ class DecodeError(ValueError):
 
 
 class EncodeError(ValueError):
-    """The value cannot be written: a wrong type, or out of range. ``message``, ``path``, ``reason`` as in `DecodeError`."""
+    """The value cannot be written: a wrong type, or out of range.
+
+    ``message``, ``path`` and ``reason`` as in `DecodeError`.
+    """
 
     def __init__(self, message: str, path: str, reason: str) -> None:
         self.message = message

@@ -13,7 +13,10 @@ __all__ = ["Frame", "Level", "is_bulk", "is_message_map", "is_pieced", "read_fie
 
 
 class Frame:
-    """One function under way. ``scope`` is its globals; ``link(kind, schema)`` names another schema's function there."""
+    """One function under way.
+
+    ``scope`` is its globals; ``link(kind, schema)`` gives the name in there of another schema's function.
+    """
 
     def __init__(self, schema: Schema, link: Callable[[str, Schema], str]) -> None:
         self.schema = schema

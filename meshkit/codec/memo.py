@@ -28,7 +28,7 @@ class Run:
 
 
 class Part:
-    """The runs of one bulk field: those of the last decode, found by the bytes of their first item, and the new ones."""
+    """The runs of one bulk field: those of the last decode, by the bytes of their first item, and the new ones."""
 
     __slots__ = ("_by_first", "_first", "_items", "_notes", "_start", "_stop", "new", "old")
 
@@ -56,7 +56,7 @@ class Part:
         self._notes: list[str] = []
 
     def find(self, data: bytes, start: int, stop: int, end: int) -> Run | None:
-        """The remembered run that starts with the item at ``start`` to ``stop`` and comes again whole before ``end``."""
+        """The remembered run that starts with the item at ``start`` to ``stop`` and comes again, before ``end``."""
         first = data[start:stop]
         run = self._by_first.get(first)
         if run is None or start + len(run.data) > end or not data.startswith(run.data, start):

@@ -79,7 +79,7 @@ def _varint_writer(kind: str) -> Callable[[Sequence[Any]], bytes]:
     if kind in ("sint32", "sint64", "bool"):
         return lambda values: b"".join([writer(value) for value in values])
 
-    def write(values: Sequence[Any]) -> bytes:
+    def write(values: Sequence[int]) -> bytes:
         return b"".join([ONE[value] if 0 <= value < 128 else writer(value) for value in values])
 
     return write

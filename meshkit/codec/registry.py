@@ -37,7 +37,7 @@ class _BytesCodec:
 
     @staticmethod
     def encode(message: bytes) -> bytes:
-        if not isinstance(cast(object, message), (bytes, bytearray, memoryview)):
+        if not isinstance(cast(object, message), bytes | bytearray | memoryview):
             raise EncodeError("bytes", "", f"expected bytes, got {type(message).__name__}")
         return bytes(message)
 

@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 
 __all__ = ["ABSENT", "PACKABLE", "WIRE_TYPES", "Field", "Schema", "zero"]
 
-# Kind -> wire type (https://protobuf.dev/programming-guides/encoding/#structure). 0 varint, 1 64-bit, 2 length, 5 32-bit.
+# Kind -> wire type: 0 varint, 1 64 bits, 2 length-delimited, 5 32 bits
+# (https://protobuf.dev/programming-guides/encoding/#structure).
 _SCALARS: Final = {
     **dict.fromkeys(("int32", "int64", "uint32", "uint64", "sint32", "sint64", "bool", "enum"), 0),
     **dict.fromkeys(("fixed64", "sfixed64", "double"), 1),
@@ -43,10 +44,10 @@ ABSENT: Final = _Absent()
 class Field:
     """One field: its Python ``name``, its ``number`` on the wire, and its ``kind``.
 
-    Kinds are the scalar types of protobuf, and ``message``; ``map``; ``raw`` (a sub-message kept as its bytes, None when
-    absent); ``inline`` (a sub-message whose fields become the parent's; decode only); ``wrapper`` (google.protobuf.*Value
-    as the value, None when absent); ``duration`` and ``timestamp`` (float seconds or None); ``timedelta`` and
-    ``datetime``; ``ignore`` (known, not read, not counted as unprojected).
+    Kinds are the scalar types of protobuf, and ``message``; ``map``; ``raw`` (a sub-message kept as its bytes, None
+    when absent); ``inline`` (a sub-message whose fields become the parent's; decode only); ``wrapper``
+    (google.protobuf.*Value as the value, None when absent); ``duration`` and ``timestamp`` (float seconds or None);
+    ``timedelta`` and ``datetime``; ``ignore`` (known, not read, not counted as unprojected).
     """
 
     name: str

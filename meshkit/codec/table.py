@@ -20,7 +20,7 @@ _DEPTH = 100
 
 
 class TableCodec:
-    """Reads and writes the objects that a `Schema` builds. ``encode`` works for any object with the fields' attributes."""
+    """Reads and writes the objects that a `Schema` builds; ``encode`` takes any object with the fields' attributes."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -67,7 +67,8 @@ class TableCodec:
         found: list[str] | None = None if unprojected is None else []
         if memo is not None:
             memo.begin()
-        decoded = yield from self._decode(bytes(data), 0, len(data), _DEPTH, found, memo)
+        steps: Generator[int, None, Any] = self._decode(bytes(data), 0, len(data), _DEPTH, found, memo)
+        decoded = yield from steps
         if memo is not None:
             memo.commit()
         if found and unprojected is not None:

@@ -1,8 +1,8 @@
 """Base-128 numbers and field skipping: what generated functions call when a byte is not the whole story.
 
 https://protobuf.dev/programming-guides/encoding/. The readers take the data and the place of the first byte, and
-return the value and the place after it. `read_uint64` and its kin are for varints of two bytes or more. Past the end of the data they raise IndexError, for the generated function to
-turn into a `DecodeError`.
+return the value and the place after it; `read_uint64` and its kin are for varints of two bytes or more. Past the end of
+the data they raise IndexError, which the generated function turns into a `DecodeError`.
 """
 
 from __future__ import annotations

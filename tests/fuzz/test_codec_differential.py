@@ -1,4 +1,7 @@
-"""Our codec against upb and betterproto2, over generated schemas, values and damage; `docs/codec.md` lists what differs."""
+"""Our codec against upb and betterproto2, over generated schemas, values and damage.
+
+`docs/codec.md` lists what is meant to differ.
+"""
 
 from __future__ import annotations
 

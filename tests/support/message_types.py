@@ -47,7 +47,10 @@ _numbers = itertools.count()
 
 @dataclasses.dataclass(frozen=True)
 class FieldSpec:
-    """``kind``: a scalar, ``M0`` (a message of the schema) or a name in `WRAPPED`. ``label``: "", optional, repeated, map, oneof."""
+    """``kind``: a scalar, ``M0`` (a message of the schema) or a name in `WRAPPED`.
+
+    ``label``: "", optional, repeated, map or oneof.
+    """
 
     number: int
     kind: str
@@ -121,7 +124,7 @@ def _field(field: FieldSpec) -> Any:
         kind,
         default_factory=(lambda: Shade(0)) if kind == "enum" else None,
         repeated=field.label == "repeated",
-        optional=field.label == "optional" or kind == "message" and field.label == "",
+        optional=field.label == "optional" or (kind == "message" and field.label == ""),
         group="choice" if field.label == "oneof" else None,
         unwrap=_unwrap(field.kind),
     )

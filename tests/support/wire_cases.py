@@ -169,8 +169,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def betterproto2_errs(message: Any) -> bool:
-    """Whether ``message`` has what betterproto2 writes wrongly: -0.0 without presence, and Durations that are negative or
-    so long that its floats round them."""
+    """Whether ``message`` has what betterproto2 writes wrongly.
+
+    That is -0.0 without presence, and Durations that are negative or so long that its floats round them.
+    """
     if message.DESCRIPTOR.full_name == "google.protobuf.Duration":
         return message.seconds < 0 or message.nanos < 0 or message.seconds > 2**31
     return any(_errs(field, value) for field, value in message.ListFields())
