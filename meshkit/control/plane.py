@@ -176,7 +176,8 @@ class ControlPlane:
             self._after("rebuild", _COALESCE, self._rebuild)
 
     def _rebuild(self) -> None:
-        world = join(self.library.resources.values(), self._registry.services(), self._registry.providers())
+        live = self._registry
+        world = join(self.library.resources.values(), live.services(), live.providers(), live.processes())
         self.hub.publish(Catalog(world, self.hub.catalog))
         self._tell(self.problems)
         deadline = self._registry.next_deadline

@@ -71,14 +71,11 @@ class Registry:
     def services(self) -> Iterator[Service]:
         """The services that registered processes make up. An address that a live process has is not another's, held
         or not: a port is free again as soon as its process is gone."""
-        live = {(one.address, one.port) for held in self._live() for one in held.endpoints.values()}
         found: defaultdict[str, defaultdict[int, list[Endpoint]]] = defaultdict(lambda: defaultdict(list))
         namespaces: dict[str, str] = {}
-        for entry in self._entries.values():
-            for (host, port), endpoint in entry.registration.endpoints.items():
-                if entry.until == inf or (endpoint.address, endpoint.port) not in live:
-                    found[host][port].append(endpoint)
-                    namespaces.setdefault(host, entry.registration.namespace)
+        for registration, (host, port), endpoint in self._served():
+            found[host][port].append(endpoint)
+            namespaces.setdefault(host, registration.namespace)
         for host, ports in found.items():
             endpoints = {port: tuple(listed) for port, listed in ports.items()}
             yield Service(host, namespaces[host], {port: Port(port, "grpc", "GRPC") for port in ports}, endpoints)
@@ -94,5 +91,16 @@ class Registry:
             for interface, targets in counts.items()
         }
 
-    def _live(self) -> Iterator[Registration]:
-        return (one.registration for one in self._entries.values() if one.until == inf)
+    def processes(self) -> Iterator[tuple[str, Endpoint]]:
+        """Where registered processes listen, each address once, with their namespace: what selectors choose from."""
+        found = {(one.address, one.port): (registration.namespace, one) for registration, _, one in self._served()}
+        return iter(found.values())
+
+    def _served(self) -> Iterator[tuple[Registration, tuple[str, int], Endpoint]]:
+        entries = self._entries.values()
+        live = [one.registration for one in entries if one.until == inf]
+        taken = {(one.address, one.port) for registration in live for one in registration.endpoints.values()}
+        for entry in entries:
+            for target, endpoint in entry.registration.endpoints.items():
+                if entry.until == inf or (endpoint.address, endpoint.port) not in taken:
+                    yield entry.registration, target, endpoint

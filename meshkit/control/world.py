@@ -7,7 +7,7 @@ Host names are resolved as Istio does: a name without a dot is ``<name>.<namespa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -135,8 +135,10 @@ def join(
     resources: Iterable[Resource],
     registered: Iterable[Service] = (),
     providers: Mapping[str, tuple[Provider, ...]] | None = None,
+    processes: Iterable[tuple[str, Endpoint]] = (),
 ) -> World:
-    """The world of these resources and live registrations."""
+    """The world of these resources and live registrations: the services that servers say they are, the interfaces that
+    they provide, and where they listen, by namespace, for the selectors of ServiceEntries."""
     ordered = sorted(resources, key=lambda resource: (resource.meta.namespace, resource.meta.name))
     entries = [resource for resource in ordered if isinstance(resource, ServiceEntry)]
     workloads = [resource for resource in ordered if isinstance(resource, WorkloadEntry)]
@@ -146,7 +148,7 @@ def join(
     problems: list[Problem] = []
     rules = _by_host(((host, one) for one in virtual for host in one.hosts), problems)
     policies = _by_host(((one.host, one) for one in ordered if isinstance(one, DestinationRule)), problems)
-    services = _services(entries, workloads, registered)
+    services = _services(entries, workloads, registered, list(processes))
     problems += _unknown_subsets(virtual, policies)
     return World(services, rules, policies, providers or {}, tuple(problems), _looks_at_source(virtual))
 
@@ -189,7 +191,10 @@ def _by_host(pairs: Iterable[tuple[str, R]], problems: list[Problem]) -> dict[st
 
 
 def _services(
-    entries: Iterable[ServiceEntry], workloads: Iterable[WorkloadEntry], registered: Iterable[Service]
+    entries: Iterable[ServiceEntry],
+    workloads: Iterable[WorkloadEntry],
+    registered: Iterable[Service],
+    processes: Sequence[tuple[str, Endpoint]],
 ) -> dict[str, Service]:
     parts: defaultdict[str, list[Service]] = defaultdict(list)
     by_namespace: defaultdict[str, list[WorkloadEntry]] = defaultdict(list)
@@ -197,8 +202,9 @@ def _services(
         by_namespace[workload.meta.namespace].append(workload)
     for entry in entries:
         chosen = list(_chosen(entry, by_namespace[entry.meta.namespace]))
+        live = tuple(_selected(entry, processes))
         for host in entry.hosts:
-            parts[host].append(_from_entry(entry, host, chosen))
+            parts[host].append(_from_entry(entry, host, chosen, live))
     for service in registered:
         parts[service.host].append(service)
     return {host: _merged(found) for host, found in sorted(parts.items())}
@@ -215,13 +221,23 @@ def _chosen(entry: ServiceEntry, workloads: Iterable[WorkloadEntry]) -> Iterator
             yield workload.meta.name, workload
 
 
-def _from_entry(entry: ServiceEntry, host: str, chosen: Iterable[tuple[str, WorkloadEntry]]) -> Service:
+def _selected(entry: ServiceEntry, processes: Iterable[tuple[str, Endpoint]]) -> Iterator[Endpoint]:
+    """The live processes that a selector picks, as it picks pods in a cluster; each serves where it listens."""
+    if entry.selector is not None:
+        for namespace, endpoint in processes:
+            if namespace == entry.meta.namespace and entry.selector.items() <= endpoint.labels.items():
+                yield endpoint
+
+
+def _from_entry(
+    entry: ServiceEntry, host: str, chosen: Iterable[tuple[str, WorkloadEntry]], live: tuple[Endpoint, ...]
+) -> Service:
     ports = {port.number: port for port in entry.ports}
     workloads = list(chosen)
     if not workloads and entry.resolution.startswith("DNS") and not host.startswith("*"):
         workloads = [(entry.meta.name, WorkloadEntry(entry.meta, host))]
     endpoints = {
-        number: tuple(_endpoint(name, workload, port, host) for name, workload in workloads)
+        number: (*(_endpoint(name, workload, port, host) for name, workload in workloads), *live)
         for number, port in ports.items()
     }
     return Service(host, entry.meta.namespace, ports, endpoints, entry.resolution, entry.addresses)

@@ -66,6 +66,14 @@ def test_an_address_belongs_to_the_process_that_lives():
     assert served(registry) == {OTHER: [1]}
 
 
+def test_processes_are_where_they_listen_each_address_once():
+    registry = Registry(hold=2)
+    two = {(HOST, 80): Endpoint("127.0.0.1", 1, {}), (OTHER, 81): Endpoint("127.0.0.1", 1, {})}
+    registry.connect("c1", Registration("n1", "demo", two))
+    registry.connect("c2", registration("n2", 2))
+    assert [(namespace, one.port) for namespace, one in registry.processes()] == [("demo", 1), ("demo", 2)]
+
+
 def test_without_a_hold_the_end_is_the_end():
     registry = Registry(hold=0)
     registry.connect("c1", registration("n1", 1))

@@ -83,6 +83,18 @@ def test_endpoints_come_from_selected_workloads_and_their_port_names():
     assert found.endpoints[80][0].workload == "one;demo;a;v1;Kubernetes"
 
 
+def test_a_selector_picks_live_processes_of_its_namespace():
+    spec = (
+        "{hosts: [pkg.iface], resolution: STATIC, ports: [{number: 80, name: h}], workloadSelector: {labels: {app: a}}}"
+    )
+    library = Library()
+    library.update({"a.yaml": HEAD.format(kind=SE, name="a", spec=spec).encode()})
+    mine, other = Endpoint("127.0.0.1", 5, {"app": "a", "v": "1"}), Endpoint("127.0.0.1", 6, {"app": "b"})
+    processes = [("demo", mine), ("demo", other), ("elsewhere", Endpoint("127.0.0.1", 7, {"app": "a"}))]
+    found = join(library.resources.values(), (), {}, processes)
+    assert found.services["pkg.iface"].endpoints[80] == (mine,)
+
+
 def test_one_host_may_be_written_and_registered():
     written = (
         SE,
