@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import os
 import pstats
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Row, at_least, machine
@@ -76,17 +78,18 @@ async def _serve() -> None:
     await asyncio.Event().wait()
 
 
-async def _measure(port: int, in_flight: int, calls: int) -> tuple[float, float]:
-    """Calls per second, and microseconds per call."""
+async def _measure(port: int, in_flight: int, calls: int) -> tuple[float, float, float]:
+    """Calls per second, and microseconds per call: on the clock, and of this process's CPU."""
     pool = Pool(f"127.0.0.1:{port}")
     connection = await pool.connect()
     each = calls // in_flight
     await _caller(connection, 200, b"x" * 20)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(_caller(connection, each, b"x" * 20) for _ in range(in_flight)))
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     await pool.close()
-    return each * in_flight / seconds, seconds / each * 1e6
+    done = each * in_flight
+    return done / seconds, seconds / each * 1e6, cpu / done * 1e6
 
 
 def _run(main: Callable[[], Awaitable[Any]], loop: str) -> Any:
@@ -103,22 +106,28 @@ async def _coroutine(main: Callable[[], Awaitable[Any]]) -> Any:
 
 
 @contextmanager
-def _server(loop: str, profile: bool) -> Any:
+def _server(loop: str, profile: bool) -> Iterator[tuple[int, int]]:
     words = [sys.executable, "-m", "benchmarks.net_echo", "--serve", "--loop", loop]
     process = subprocess.Popen(
         [*words, *(["--profile", "server"] if profile else [])], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.terminate()
         out, _ = process.communicate()
         print(out, end="")
 
 
+def _cpu(pid: int) -> float:
+    """Microseconds of CPU that a process has used (proc(5): utime and stime)."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") * 1e6
+
+
 @contextmanager
-def _profiled(on: bool) -> Any:
+def _profiled(on: bool) -> Iterator[None]:
     if not on:
         yield
         return
@@ -144,17 +153,20 @@ def main() -> None:
             _run(_serve_until_told, words.loop)
         return
     rows: list[Row] = []
-    with _server(words.loop, words.profile == "server") as port:
+    with _server(words.loop, words.profile == "server") as (port, pid):
         for in_flight in (1, 64):
             with _profiled(words.profile == "client" and in_flight == 64):
                 calls = words.calls if in_flight > 1 else words.calls // 8
-                rate, each = _run(lambda n=in_flight, c=calls: _measure(port, n, c), words.loop)
+                before = _cpu(pid)
+                rate, each, cpu = _run(lambda n=in_flight, c=calls: _measure(port, n, c), words.loop)
             rows.append(Row(f"net echo, {in_flight} in flight: latency", each, "us"))
+            rows.append(Row(f"net echo, {in_flight} in flight: client CPU a call", cpu, "us"))
+            rows.append(Row(f"net echo, {in_flight} in flight: server CPU a call", (_cpu(pid) - before) / calls, "us"))
             name = f"net echo, {in_flight} in flight"
             rows.append(at_least(name, rate, "calls/s", 40_000) if in_flight == 64 else Row(name, rate, "calls/s"))
     print(machine())
     for row in rows:
-        print(f"{row.name:45} {row.value:12,.0f} {row.unit:8} {row.goal}")
+        print(f"{row.name:45} {row.value:12,.1f} {row.unit:8} {row.goal}")
 
 
 async def _serve_until_told() -> None:

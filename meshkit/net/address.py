@@ -43,8 +43,9 @@ def parse_address(text: str) -> Address:
 def peer_text(name: Any) -> str:
     """An address as the socket module gives it (tuple, path or nothing), as text."""
     if isinstance(name, tuple):
-        host, port = str(name[0]), name[1]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        pair: tuple[Any, ...] = name
+        host, port = pair[:2]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
     if isinstance(name, bytes):
         return "unix-abstract:" + name.lstrip(b"\0").decode("utf-8", "replace")
     return f"unix:{name or ''}"

@@ -26,7 +26,7 @@ from meshkit.wire import (
     Reset,
     Role,
     SettingsChanged,
-    Stream,
+    StreamsExhausted,
     Terminated,
     Trailers,
     Writable,
@@ -152,19 +152,21 @@ class ClientConnection(Link):
         self.started += 1
         call = ClientStream(self, sink)
         request = self._request(path, authority, encoding, fields)
-        if self._waiting or not self.engine.can_open:
+        if self._waiting or not self._start(call, request, encoding, max_receive, end and message is None):
             call.wait((request, encoding, max_receive), message, end)
             self._waiting.append(call)
-            return call
-        stream = self._start(call, request, encoding, max_receive, end and message is None)
-        if message is not None:
-            self.engine.send_message(stream, message, end=end, compressed=encoding is not None)
+        elif message is not None and call.stream is not None:
+            self.engine.send_message(call.stream, message, end=end, compressed=encoding is not None)
         return call
 
     def _start(
         self, call: ClientStream, request: RawHeaders, encoding: bytes | None, max_receive: int | None, end: bool
-    ) -> Stream:
-        stream = self.engine.open_stream(request, end=end, context=call, max_message=max_receive)
+    ) -> bool:
+        """Open a stream for ``call``; False where the server's limit is reached."""
+        try:
+            stream = self.engine.open_stream(request, end=end, context=call, max_message=max_receive)
+        except StreamsExhausted:
+            return False
         if encoding is not None:
             stream.send_encoding = encoding
         call.stream = stream
@@ -173,7 +175,7 @@ class ClientConnection(Link):
             self.retire("stream identifiers run out")
         if not self.waking:
             self.wake()
-        return stream
+        return True
 
     def _request(self, path: bytes, authority: bytes | None, encoding: bytes | None, fields: RawHeaders) -> RawHeaders:
         key = (path, authority, encoding)
@@ -184,7 +186,7 @@ class ClientConnection(Link):
                 self._prefixes[key] = found
         pseudo, rest = found
         if not fields:
-            return pseudo + rest  # type: ignore[no-any-return]
+            return pseudo + rest
         if fields[0][0] == b"grpc-timeout":
             return (*pseudo, fields[0], *rest, *fields[1:])
         return (*pseudo, *rest, *fields)
@@ -218,11 +220,12 @@ class ClientConnection(Link):
 
     def _start_waiting(self) -> None:
         waiting = self._waiting
-        while waiting and self.ready and self.engine.can_open:
-            call = waiting.popleft()
+        while waiting and self.ready:
+            call = waiting[0]
             assert call.opening is not None
-            request, encoding, max_receive = call.opening
-            self._start(call, request, encoding, max_receive, False)
+            if not self._start(call, *call.opening, False):
+                break
+            waiting.popleft()
             call.replay()
 
     # -- events

@@ -101,7 +101,7 @@ class ClientStream:
         self.unread -= size
         owner.consumed(size)
         owner.engine.acknowledge(self.stream, size)
-        if owner.engine.has_output:
+        if owner.engine.output_size:
             owner.wake()
 
     def wait(self, opening: Opening, message: bytes | None, end: bool) -> None:

@@ -78,11 +78,13 @@ class Link(asyncio.Protocol):
         self.heard = now = self.loop.time()
         engine, handlers = self.engine, self.handlers
         before = engine.output_size if self.blocked else 0
+        waking, self.waking = self.waking, True  # what the events make us say is written below
         for event in engine.receive(data, now):
             handlers[type(event)](event)
+        self.waking = waking
         if self.blocked:
             self._note_induced(engine.output_size - before)
-        elif engine.has_output:
+        elif engine.output_size:
             self.flush()
         if engine.next_deadline < (self._timer.deadline if self._timer is not None else math.inf):
             self.check_at(engine.next_deadline)
@@ -198,7 +200,7 @@ class Link(asyncio.Protocol):
         now = self.loop.time()
         due = min(chore(now) for chore in self.chores)
         self.check_at(due)
-        if self.engine.has_output:
+        if self.engine.output_size:
             self.flush()
 
     def engine_chore(self, now: float) -> float:

@@ -159,7 +159,7 @@ class ServerStream:
         self.unread -= size
         link.consumed(size)
         link.engine.acknowledge(self._stream, size)
-        if link.engine.has_output:
+        if link.engine.output_size:
             link.wake()
 
     def release(self) -> None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from meshkit.metadata import RawHeaders
 from meshkit.wire import (
     ErrorCode,
     GoAway,
@@ -31,7 +32,7 @@ from meshkit.wire import (
 from .keepalive import Pinger, PingPolice, Pulse
 from .link import LOG, Link
 from .options import ServerOptions
-from .requests import Refusal, read_request
+from .requests import Refusal, Request, read_request
 from .server_stream import ServerStream
 from .tls import TlsSettings, identity, refusal
 
@@ -41,6 +42,7 @@ _PING = b"meshkit\0"
 _DRAIN = b"goodbye\0"
 _ALL = 2**31 - 1
 _UNAVAILABLE = 14
+_REMEMBERED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class ServerConnection(Link):
         self._cut_at = math.inf
         self._drained = False
         self._sent_at_ping = -1
+        self._known: dict[int, tuple[RawHeaders, Request | Refusal]] = {}
         self._stuck: dict[int, int] = {}
         self._stuck_since = self.created
         self._pinger = Pinger(options.keepalive_time, options.keepalive_timeout, without_calls=True)
@@ -137,7 +140,7 @@ class ServerConnection(Link):
             self.refused += 1
             self.engine.reset(stream, ErrorCode.REFUSED_STREAM)
             return
-        request = read_request(event.fields)
+        request = self._read(event.fields)
         if isinstance(request, Refusal):
             self.refused += 1
             self.engine.send_headers(stream, request.fields(), end=True)
@@ -152,6 +155,17 @@ class ServerConnection(Link):
         if request.timeout is not None:
             call.arm(request.timeout)
         self._accept(call)
+
+    def _read(self, fields: RawHeaders) -> Request | Refusal:
+        """What the fields say; read once for requests alike, for which the engine gives the very same tuple."""
+        known = self._known.get(id(fields))
+        if known is not None:
+            return known[1]
+        request = read_request(fields)
+        if len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[id(fields)] = (fields, request)  # kept alive, so that no other can have its id
+        return request
 
     def _full(self) -> bool:
         """Whether another handler, or another reply, would be too much."""
