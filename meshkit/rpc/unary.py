@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 from meshkit.codec import DecodeError
 from meshkit.errors import Internal
 from meshkit.metadata import EMPTY, Metadata, MetadataLike, RawHeaders
-from meshkit.net import ClientConnection, ClientStream, Outcome, Timers
+from meshkit.net import ClientConnection, ClientStream, Outcome
 
 from .interceptor import Call, Interceptor, chain
 from .invocation import CANCELLED, Invocation, deadline_outcome, error_of, lenient_metadata
@@ -156,10 +156,9 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
             return self._given_up
         if deadline is not None and deadline <= now:
             return deadline_outcome(self.method)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Outcome] = loop.create_future()
+        future: asyncio.Future[Outcome] = asyncio.Future(loop=asyncio.get_running_loop())
         stream = self._begin(connection, future, self.wire_fields(now))
-        timer = None if deadline is None else Timers.of(loop).schedule(deadline, self._expire)
+        timer = None if deadline is None else connection.timers.schedule(deadline, self._expire)
         try:
             return await future
         except BaseException:  # the awaiting task was cancelled, or the coroutine closed: the server must know

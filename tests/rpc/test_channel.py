@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from meshkit.errors import Unavailable
-from meshkit.rpc import CallOptions, Channel, Context
+from meshkit.net import ServerOptions
+from meshkit.rpc import CallOptions, Channel, Context, Server
+from meshkit.wire import Limits
 from tests.support import h2peer
 from tests.support.echo_service import EchoService, serving
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
@@ -146,7 +148,6 @@ async def test_waiting_for_ready() -> None:
             await echo.unary(EchoRequest())
         waiting = asyncio.create_task(echo.unary(EchoRequest(text="x"), options=CallOptions(wait_for_ready=True)))
         await asyncio.sleep(0.05)
-        from meshkit.rpc import Server
 
         again = Server([EchoService()])
         await again.listen(port=port)
@@ -155,8 +156,6 @@ async def test_waiting_for_ready() -> None:
 
 
 async def test_unix_sockets(tmp_path: object) -> None:
-    from meshkit.rpc import Server
-
     server = Server([EchoService()])
     assert await server.listen(path=f"{tmp_path}/echo.sock") == 0
     async with Channel(f"unix:{tmp_path}/echo.sock") as channel:
@@ -171,3 +170,47 @@ async def test_a_closed_channel_makes_no_calls() -> None:
         await channel.close()
         with pytest.raises(Unavailable):
             await EchoClient(channel).unary(EchoRequest())
+
+
+async def test_calls_over_the_servers_limit_wait_their_turn() -> None:
+    options = ServerOptions(limits=Limits(max_concurrent_streams=2))
+    async with serving(options=options) as (_, address), Channel(address) as channel:
+        echo = EchoClient(channel)
+        async with echo.chat() as one, echo.chat() as two, echo.chat() as waiting:
+            sending = asyncio.create_task(waiting.send(EchoRequest(text="late")))
+            unary = asyncio.create_task(echo.unary(EchoRequest(text="later")))
+            for call in (one, two):
+                await call.send(EchoRequest(text="first"))
+                reply = await call.recv()
+                assert reply is not None
+                assert reply.text == "first"
+            assert not unary.done()
+            one.cancel()
+            await asyncio.wait_for(sending, 5)
+            reply = await asyncio.wait_for(waiting.recv(), 5)
+            assert reply is not None
+            assert reply.text == "late"
+            two.cancel()
+            assert (await asyncio.wait_for(unary, 5)).text == "later"
+        replies = await asyncio.gather(*(echo.unary(EchoRequest(text=str(n), sleep_ms=1)) for n in range(50)))
+        assert [reply.text for reply in replies] == [str(n) for n in range(50)]
+
+
+async def test_a_call_reset_with_its_request_starts_no_handler() -> None:
+    service = EchoService()
+    async with serving(service) as (server, address):
+        peer = await h2peer.Peer.connect(int(address.rpartition(":")[2]))
+        for stream in range(1, 41, 2):
+            peer.send(
+                h2peer.headers(stream, h2peer.request(b"/echo.v1.Echo/Unary")),
+                h2peer.data(stream, h2peer.message(b""), end=True),
+                h2peer.reset(stream),
+            )
+        peer.send(
+            h2peer.headers(99, h2peer.request(b"/echo.v1.Echo/Unary")),
+            h2peer.data(99, h2peer.message(b""), end=True),
+        )
+        await peer.until(h2peer.HEADERS, stream=99, flags=h2peer.END_STREAM)
+        assert "calls=0" in repr(server)
+        assert len(service.contexts) == 1
+        await peer.close()
