@@ -1,8 +1,24 @@
-"""The commands: a word, and where its function is. A function is imported only when its word is used."""
+"""The commands: a word, where its function is, and what it does. A function is imported only when its word is used."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Command"]
+
+
+class Command(NamedTuple):
+    """``place`` is ``module:function``; ``purpose`` is the line of ``meshkit --help``."""
+
+    place: str
+    purpose: str
+
 
 COMMANDS = {
-    "control": "meshkit.cli.control:control",
-    "demo": "meshkit.cli.demo:demo",
-    "gen": "meshkit.cli.gen:gen",
-    "run": "meshkit.cli.run:run",
+    "control": Command(
+        "meshkit.cli.control:control", "Serve a folder of Istio YAML, and what servers register, as xDS."
+    ),
+    "demo": Command("meshkit.cli.demo:demo", "Run a whole mesh on this machine and check every claim."),
+    "gen": Command("meshkit.cli.gen:gen", "Generate messages, server bases and client proxies from .proto files."),
+    "run": Command("meshkit.cli.run:run", "Serve classes on the mesh: package.module:Class."),
 }

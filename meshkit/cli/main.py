@@ -30,6 +30,6 @@ def _app() -> None:
     except ImportError:
         raise MissingExtra("the meshkit command", "cli") from None
     app = App(name="meshkit", help="A proxyless service mesh for Python on asyncio.", version=__version__)
-    for word, place in COMMANDS.items():
-        app.command(place, name=word)
+    for word, command in COMMANDS.items():
+        app.command(command.place, name=word, help=command.purpose)
     app()
