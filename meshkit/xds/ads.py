@@ -118,6 +118,25 @@ class TypeState:
             entry = self.entries[name] = Entry(name)
         return entry
 
+    def take(self, updates: Iterable[Update], version: str) -> list[str]:
+        """Take updates in; the names of those that changed something. ``version`` is for those without their own."""
+        changed: list[str] = []
+        for update in updates:
+            entry = self.entry_for(update.name)
+            if entry is not None and entry.accept(update, update.version or version):
+                changed.append(update.name)
+        return changed
+
+    def remove(self, name: str) -> bool:
+        """The control plane has it no more; True if that is new."""
+        entry = self.entries.get(name)
+        if entry is None:
+            return False
+        if name not in self.names:  # known through the wildcard only
+            del self.entries[name]
+            return True
+        return entry.drop(Event.REMOVED, "the control plane says that it does not exist")
+
     def forget_unwanted(self) -> None:
         """Drop what is held of resources that nobody wants any more."""
         if WILDCARD not in self.names:
@@ -202,7 +221,8 @@ class AdsMachine:
             return Verdict(None)
         state.responses += 1
         state.answered = True
-        changed = self._take(state, response, updates)
+        changed = state.take(updates, response.version)
+        changed += [name for name in self._gone(state, response, updates) if state.remove(name)]
         reasons = tuple(
             f"{update.name or 'a resource without a name'}: {update.reason}" for update in updates if update.reason
         )
@@ -246,26 +266,6 @@ class AdsMachine:
         }
 
     # -- inside
-
-    def _take(self, state: TypeState, response: Response, updates: Sequence[Update]) -> list[str]:
-        changed: list[str] = []
-        for update in updates:
-            entry = state.entry_for(update.name)
-            if entry is not None and entry.accept(update, update.version or response.version):
-                changed.append(update.name)
-        for name in self._gone(state, response, updates):
-            if self._remove(state, name):
-                changed.append(name)
-        return changed
-
-    def _remove(self, state: TypeState, name: str) -> bool:
-        entry = state.entries.get(name)
-        if entry is None:
-            return False
-        if name not in state.names:  # known through the wildcard only
-            del state.entries[name]
-            return True
-        return entry.drop(Event.REMOVED, "the control plane says that it does not exist")
 
     def _acknowledge(self, state: TypeState, response: Response, reasons: tuple[str, ...]) -> None:
         state.nonce = response.nonce

@@ -115,11 +115,9 @@ class _Translator:
     def literal(self) -> None:
         self._emit(re.escape(self._text[self._at]), 1)
 
-    def dot(self) -> None:
-        self._emit(".", 1)
-
-    def caret(self) -> None:
-        self._emit("^", 1)
+    def same(self) -> None:
+        """What both syntaxes have, meaning the same."""
+        self._emit(self._text[self._at], 1)
 
     def dollar(self) -> None:
         self._emit("$" if self._multiline[-1] else r"\Z", 1)  # re's own $ would also match before a last newline
@@ -253,8 +251,8 @@ class _Translator:
 
 
 _STEPS = {
-    ".": _Translator.dot,
-    "^": _Translator.caret,
+    ".": _Translator.same,
+    "^": _Translator.same,
     "$": _Translator.dollar,
     "|": _Translator.bar,
     "(": _Translator.open,
