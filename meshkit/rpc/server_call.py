@@ -157,7 +157,9 @@ class ServerCall(Context):
     async def _send_all(self, replies: AsyncIterator[Any]) -> None:
         try:
             async for reply in replies:
-                await self.send(reply)
+                self._put(reply)
+                if not self._stream.writable:
+                    await self._drain()
         finally:
             close = getattr(replies, "aclose", None)
             if close is not None:
@@ -165,9 +167,16 @@ class ServerCall(Context):
 
     async def send(self, reply: Any) -> None:
         """Send one reply of several, waiting while much is queued."""
+        self._put(reply)
+        await self._drain()
+
+    def _put(self, reply: Any) -> None:
         data = self._encode(reply)
-        self.send_headers()
+        if not self._headers_sent:
+            self.send_headers()
         self._stream.send(data, compress=self.compression is not None)
+
+    async def _drain(self) -> None:
         while not self._stream.writable and not self.cancelled:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
