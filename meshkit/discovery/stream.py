@@ -73,6 +73,7 @@ class AdsStream:
         self._reopening = False
         self._short = False  # the last good stream did not live long either
         self._unknown: set[str] = set()
+        self._complained = ""
         self._reported: dict[ResourceType, str] = {}
         self.node: Node | None = None
         self.answered = False
@@ -152,7 +153,8 @@ class AdsStream:
         self.error = str(error)
         if self.answered:
             _LOG.debug("ADS stream ended", address=self._options.address, error=self.error)
-        else:
+        elif self.error != self._complained:  # once for as long as it fails in the same way
+            self._complained = self.error
             _LOG.warning("control plane not reached", address=self._options.address, error=self.error)
 
     def _metadata(self) -> MetadataLike | None:
@@ -190,7 +192,7 @@ class AdsStream:
         self._responses += 1
         self._bytes += len(data)
         self.answered = True
-        self.error = ""
+        self.error = self._complained = ""
         try:
             response = self._variant.decode(data)
         except DecodeError as error:  # nothing in it can be trusted, not even a nonce to NACK

@@ -89,6 +89,20 @@ async def test_the_token_is_read_for_every_stream(tmp_path: Path) -> None:
     assert any("not reached" in entry["event"] for entry in logs)
 
 
+async def test_an_absent_control_plane_is_complained_about_once() -> None:
+    async with AdsServer() as server:
+        server.put(cluster("a"), endpoints("a", "127.0.0.1:1"), routes(NAME, ("a", 1)))
+    with captured_events() as logs:
+        async with running(server) as discovery:
+            watch = discovery.watch("pkg.Svc")
+            await until(lambda: bool(discovery.condition()))
+            await asyncio.sleep(0.3)
+            await server.start()
+            await asyncio.wait_for(watch.cell.wait(lambda s: s.ready), 5)
+            await server.stop()
+    assert len([entry for entry in logs if entry["event"] == "control plane not reached"]) == 1
+
+
 async def test_a_server_that_ends_every_stream_is_not_hammered() -> None:
     slow = BackoffPolicy(initial=5.0, multiplier=1.6, jitter=0.0, maximum=30.0)
     async with AdsServer() as server, running(server, backoff=slow) as discovery:
