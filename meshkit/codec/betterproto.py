@@ -12,7 +12,7 @@ import betterproto2
 
 from .schema import Field, Schema
 
-__all__ = ["is_message_class", "schema_of"]
+__all__ = ["schema_of"]
 
 _Meta = betterproto2.FieldMetadata
 
@@ -30,11 +30,6 @@ _UNWRAPPED: Final = {
     "Timestamp": ("datetime", ""),
     "Duration": ("timedelta", ""),
 }
-
-
-def is_message_class(cls: type) -> bool:
-    """Whether ``cls`` is a betterproto2 message."""
-    return issubclass(cls, betterproto2.Message)
 
 
 @cache

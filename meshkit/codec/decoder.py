@@ -228,7 +228,7 @@ class _Decoder:
         if self.frame.is_spanned(field):
             self.text.add(f"_{field.name}_at = -1")
         if self.frame.is_spanned(field) or self.frame.is_merged(field):
-            self.text.add("if again is not None:", f"    again.pop({field.name!r}, None)")
+            self.text.add("if again is not None:", f"    forget(again, {field.name!r})")
 
     # -- after the loop ----------------------------------------------------------------------------------------------
 

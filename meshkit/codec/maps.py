@@ -8,7 +8,7 @@ from .frame import Frame, Level, is_message_map, value_field
 from .scalars import Scalars
 from .schema import WIRE_TYPES, Field, zero
 from .submessages import SubMessages
-from .varint import payload, read_tag, skip
+from .varint import check_frames, payload, read_tag, skip
 
 __all__ = ["Maps"]
 
@@ -97,4 +97,5 @@ def gather(data: bytes, pos: int, end: int, later: bool) -> bytes:
         pos = skip(data, pos, end, tag, 100)
         if tag == 2 << 3 | 2:
             pieces.append(payload(data, start))
+            check_frames(pieces[-1], 0, len(pieces[-1]))
     return b"".join(pieces[later:])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
-from .betterproto import is_message_class, schema_of
 from .errors import DecodeError, EncodeError
 from .program import function
 from .table import TableCodec
@@ -48,13 +48,16 @@ class _GeneratedCodec:
     """betterproto2 messages, by generated functions."""
 
     def __init__(self, cls: Any) -> None:
+        from .betterproto import schema_of  # betterproto2 is imported already: its class is here
+
         self.type = cls
+        self._schema_of = schema_of
 
     def __getattr__(self, name: str) -> Callable[[Any], Any]:
         """``encode`` and ``decode``: generated when first asked for, plain attributes from then on."""
         if name not in ("encode", "decode"):
             raise AttributeError(name)
-        made = function(name, schema_of(self.type))
+        made = function(name, self._schema_of(self.type))
         setattr(self, name, made)
         return made
 
@@ -112,12 +115,18 @@ def codec_for(cls: type[M]) -> Codec[M]:
     return cast("Codec[M]", _find(cls))
 
 
+def _is_betterproto(cls: Any) -> bool:
+    """Asked without importing betterproto2, which costs time and memory, where nobody else has."""
+    library = sys.modules.get("betterproto2")
+    return library is not None and isinstance(cls, type) and issubclass(cls, library.Message)
+
+
 def _find(cls: Any) -> Any:
     if cls is bytes:
         return _BytesCodec()
     if cls in _REGISTERED:
         return _REGISTERED[cls]
-    if isinstance(cls, type) and is_message_class(cls):
+    if _is_betterproto(cls):
         return _GeneratedCodec(cls)
     if hasattr(cls, "DESCRIPTOR") and hasattr(cls, "FromString"):
         return _ProtobufCodec(cls)

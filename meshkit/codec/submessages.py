@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from .faults import MERGED
 from .frame import Frame, Level, is_bulk, read_fields
 from .leaves import leaf_schema
 from .memo import RUN
 from .scalars import Scalars
 from .schema import Field
-from .varint import payload
+from .varint import check_frames, payload
 
 __all__ = ["SubMessages"]
+
+# After the name of a field in ``again``: contents that are only to be checked.
+CLEARED: Final = "!"
 
 
 class SubMessages:
@@ -20,7 +25,7 @@ class SubMessages:
         self.frame = frame
         self.text = frame.text
         self.scalars = scalars
-        frame.scope.update(adopt=adopt, repeat=repeat)
+        frame.scope.update(adopt=adopt, forget=forget, repeat=repeat)
 
     def call(
         self, field: Field, data: str = "data", pos: str = "pos", stop: str = "stop", depth: str = "depth - 1"
@@ -96,14 +101,22 @@ class SubMessages:
                 with self.text.about(field.name + MERGED), self.text.block(f"if {field.name!r} in again:"):
                     self.text.add(f'piece = b"".join(again[{field.name!r}])')
                     self._piece(field, f"_{field.name}")
+                if field.oneof and field.kind != "raw":
+                    self._cleared(field)
 
     def _piece(self, field: Field, name: str) -> None:
         if self.frame.is_merged(field):
             self.text.add(f"{name} = {self.merge(field, name, 1)}")
         else:
             # The first occurrence is read twice: deeper levels get less depth, so that the doubling is bounded.
-            self.text.add(f"{name} = {self.call(field, 'piece', '0', 'len(piece)', 'depth - 10')}")
+            levels = 10 if field.kind == "message" else 1
+            self.text.add(f"{name} = {self.call(field, 'piece', '0', 'len(piece)', f'depth - {levels}')}")
         self.frame.convert(field, name)
+
+    def _cleared(self, field: Field) -> None:
+        with self.text.about(field.name + MERGED):
+            self.text.add(f"for piece in again.get({field.name + CLEARED!r}, ()):")
+            self.text.add(f"    {self.call(field, 'piece', '0', 'len(piece)')}")
 
     def merge(self, field: Field, name: str, levels: int) -> str:
         """The expression that reads ``piece`` into the object ``name``."""
@@ -126,5 +139,13 @@ def repeat(
     pieces = again.get(name)
     if pieces is None:
         pieces = again[name] = [] if first < 0 else [payload(data, first)]
+    check_frames(data, pos, stop)
     pieces.append(data[pos:stop])
     return again
+
+
+def forget(again: dict[str, list[bytes]], name: str) -> None:
+    """A oneof moved on: what was remembered of ``name`` is no value any more, but must be well-formed all the same."""
+    pieces = again.pop(name, None)
+    if pieces is not None:
+        again.setdefault(name + CLEARED, []).append(b"".join(pieces))

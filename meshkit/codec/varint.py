@@ -15,6 +15,7 @@ __all__ = [
     "READERS",
     "WRITERS",
     "Malformed",
+    "check_frames",
     "head",
     "payload",
     "read_int32",
@@ -112,6 +113,13 @@ def payload(data: bytes, pos: int) -> bytes:
     _, pos = read_tag(data, pos)
     size, pos = read_size(data, pos)
     return data[pos : pos + size]
+
+
+def check_frames(data: bytes, pos: int, end: int) -> None:
+    """Raise unless whole fields lie between ``pos`` and ``end``: messages put together must not heal one another."""
+    while pos < end:
+        tag, pos = read_tag(data, pos)
+        pos = skip(data, pos, end, tag, 100)
 
 
 def skip(data: bytes, pos: int, end: int, tag: int, depth: int) -> int:

@@ -1,0 +1,122 @@
+"""What a memo remembers, and what it says has changed; model: the plain decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshkit.codec import DecodeError, Field, Memo, Schema, compile_schema
+
+ITEM_FIELDS = (Field("key", 1, "string"), Field("weight", 2, "uint32"))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    key: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    name: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    groups: tuple[Group, ...]
+
+
+ITEM = Schema("t.Item", ITEM_FIELDS, Item, others={3: "extra"})
+GROUP = Schema(
+    "t.Group",
+    (Field("name", 1, "string"), Field("items", 2, "message", schema=ITEM, repeated=True, bulk=True)),
+    Group,
+)
+CODEC = compile_schema(Schema("t.Top", (Field("groups", 1, "message", schema=GROUP, repeated=True),), Top))
+
+
+def top(*groups: list[Item]) -> Top:
+    return Top(tuple(Group(f"g{number}", tuple(items)) for number, items in enumerate(groups)))
+
+
+def items(count: int, prefix: str = "k") -> list[Item]:
+    return [Item(f"{prefix}{number}", number) for number in range(count)]
+
+
+def test_one_change_among_many() -> None:
+    memo, before = Memo(), items(1000)
+    first = CODEC.decode(CODEC.encode(top(before)), None, memo)
+    assert memo.added == before
+    after = [*before]
+    after[500] = Item("k500", 7)
+    second = CODEC.decode(CODEC.encode(top(after)), None, memo)
+    assert second == top(after)
+    assert (memo.added, memo.removed) == ([Item("k500", 7)], [Item("k500", 500)])
+    same = sum(a is b for a, b in zip(first.groups[0].items, second.groups[0].items, strict=True))
+    assert same == 1000 - 64
+
+
+def test_nothing_changed_is_nothing_decoded() -> None:
+    memo, data = Memo(), CODEC.encode(top(items(200), items(10, "x")))
+    first = CODEC.decode(data, None, memo)
+    second = CODEC.decode(data, None, memo)
+    assert (memo.added, memo.removed) == ([], [])
+    pairs = zip(first.groups, second.groups, strict=True)
+    assert all(a is b for one, two in pairs for a, b in zip(one.items, two.items, strict=True))
+
+
+def test_inserting_and_removing_moves_no_one_else() -> None:
+    memo, before = Memo(), items(300)
+    CODEC.decode(CODEC.encode(top(before)), None, memo)
+    changed = [Item("new", 1), *before[:100], *before[101:]]
+    assert CODEC.decode(CODEC.encode(top(changed)), None, memo) == top(changed)
+    assert (memo.added, memo.removed) == ([Item("new", 1)], [before[100]])
+
+
+def test_a_failed_decode_leaves_the_memo_as_it_was() -> None:
+    memo, data = Memo(), CODEC.encode(top(items(100)))
+    CODEC.decode(data, None, memo)
+    with pytest.raises(DecodeError):
+        CODEC.decode(data[:-1], None, memo)
+    CODEC.decode(data, None, memo)
+    assert (memo.added, memo.removed) == ([], [])
+
+
+def test_an_abandoned_slicing_leaves_the_memo_as_it_was() -> None:
+    memo, data = Memo(), CODEC.encode(top(items(300)))
+    CODEC.decode(data, None, memo)
+    steps = CODEC.sliced(CODEC.encode(top(items(300, "other"))), None, memo)
+    assert next(steps) == 64
+    steps.close()
+    CODEC.decode(data, None, memo)
+    assert (memo.added, memo.removed) == ([], [])
+
+
+def test_unprojected_fields_are_counted_again_from_memory() -> None:
+    item = b"\x0a\x01k\x18\x05"
+    group = b"".join(b"\x12" + bytes((len(item),)) + item for _ in range(3))
+    data, memo = b"\x0a" + bytes((len(group),)) + group, Memo()
+    for _ in range(2):
+        counts: dict[str, int] = {}
+        CODEC.decode(data, counts, memo)
+        assert counts == {"groups.items.extra": 3}
+
+
+pools = st.lists(st.lists(st.integers(0, 30), max_size=90), max_size=3)
+
+
+@given(st.lists(pools, max_size=5))
+def test_any_history_reads_as_without_memory(history: list[list[list[int]]]) -> None:
+    memo, before = Memo(), list[Item]()
+    for version in history:
+        expected = top(*([Item(f"k{number}", number) for number in group] for group in version))
+        assert CODEC.decode(CODEC.encode(expected), None, memo) == expected
+        now = [item for group in expected.groups for item in group.items]
+        assert set(memo.added) >= set(now) - set(before)
+        assert set(memo.removed) >= set(before) - set(now)
+        assert not set(memo.removed) & (set(now) - set(before))
+        before = now
