@@ -335,10 +335,10 @@ class Receiving(Sending):
             return
         if not stream.headers_sent and self._is_server:
             self._spend_reset("streams reset before they were answered")
-        code = ErrorCode(int.from_bytes(buffer[start:end], "big"))
+        code = int.from_bytes(buffer[start:end], "big")
         self._remember_reset(stream_id, BY_PEER)
         self._forget(stream)
-        self._events.append(Reset(stream, code, True, code is ErrorCode.REFUSED_STREAM))
+        self._events.append(Reset(stream, code, True, code == ErrorCode.REFUSED_STREAM))
 
     def _on_settings(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> None:
         self._spend(1, "SETTINGS frames")
