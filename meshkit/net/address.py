@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from meshkit.errors import ConfigError
 
@@ -43,9 +43,8 @@ def parse_address(text: str) -> Address:
 def peer_text(name: Any) -> str:
     """An address as the socket module gives it (tuple, path or nothing), as text."""
     if isinstance(name, tuple):
-        pair: tuple[Any, ...] = name
-        host, port = pair[:2]
-        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+        host, port = cast("tuple[str, int]", name[:2])
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if isinstance(name, bytes):
         return "unix-abstract:" + name.lstrip(b"\0").decode("utf-8", "replace")
     return f"unix:{name or ''}"

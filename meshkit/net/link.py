@@ -211,10 +211,13 @@ class Link(asyncio.Protocol):
         return self.engine.next_deadline
 
     def closing_chore(self, now: float) -> float:
-        """Cut a closed connection whose last bytes the peer does not take."""
+        """Cut a closed connection whose last bytes the peer does not take: none of them for `_LINGER` seconds."""
         if now >= self._closing_by:
-            self.abort(self.ending)
-            return math.inf
+            left, before = self._unwritten(), self._blocked_size
+            if left >= before:
+                self.abort(self.ending)
+                return math.inf
+            self._blocked_size, self._closing_by = left, now + _LINGER
         return self._closing_by
 
     # -- the end
@@ -244,6 +247,7 @@ class Link(asyncio.Protocol):
         rest = self.engine.take_output()
         if rest:
             self._transport.write(rest)
+        self._blocked_size = self._unwritten()
         self._transport.close()
         self._closing_by = self.loop.time() + _LINGER
         self.check_at(self._closing_by)

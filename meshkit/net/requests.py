@@ -31,17 +31,19 @@ class Request:
 
 @dataclass(slots=True)
 class Refusal:
-    """Why a request goes no further, as HTTP and as gRPC see it."""
+    """Why a request goes no further, as HTTP and as gRPC see it. ``body``: what a client that is not gRPC's may read;
+    to others the header block is all there is (Trailers-Only)."""
 
     http: int
     status: int
     message: str
+    body: bytes = b""
 
     def fields(self) -> RawHeaders:
-        """The Trailers-Only answer."""
+        """The header block of the answer."""
         return (
             (b":status", b"%d" % self.http),
-            (b"content-type", _GRPC),
+            (b"content-type", b"text/plain; charset=utf-8" if self.body else _GRPC),
             (b"grpc-status", b"%d" % self.status),
             (b"grpc-message", encode_status_message(self.message)),
             _ACCEPT,
@@ -52,10 +54,11 @@ def read_request(fields: RawHeaders) -> Request | Refusal:
     """The request that ``fields`` make, or why they make none."""
     found = dict(fields)
     kind = found.get(b"content-type", b"")
+    grpc = kind == _GRPC or kind.startswith((b"application/grpc+", b"application/grpc;"))
     if found.get(b":method") != b"POST":
-        return Refusal(405, _INTERNAL, f"method {_text(found.get(b':method'))} is not POST")
-    if kind != _GRPC and not kind.startswith((b"application/grpc+", b"application/grpc;")):
-        return Refusal(415, _INTERNAL, f"content-type {_text(kind)} is not application/grpc")
+        return _refuse(405, f"method {_text(found.get(b':method'))} is not POST", grpc)
+    if not grpc:
+        return _refuse(415, f"content-type {_text(kind)} is not application/grpc", grpc)
     timeout = found.get(b"grpc-timeout")
     try:
         seconds = None if timeout is None else decode_timeout(timeout)
@@ -66,6 +69,10 @@ def read_request(fields: RawHeaders) -> Request | Refusal:
         known = ", ".join(name.decode() for name in ENCODINGS)
         return Refusal(200, _UNIMPLEMENTED, f"grpc-encoding {_text(encoding)} is not one of {known}")
     return Request(found[b":path"].decode("ascii", "replace"), kind, seconds, encoding)
+
+
+def _refuse(http: int, message: str, grpc: bool) -> Refusal:
+    return Refusal(http, _INTERNAL, message, b"" if grpc else f"This is a gRPC server: {message}\n".encode())
 
 
 def _text(value: bytes | None) -> str:

@@ -143,7 +143,9 @@ class ServerConnection(Link):
         request = self._read(event.fields)
         if isinstance(request, Refusal):
             self.refused += 1
-            self.engine.send_headers(stream, request.fields(), end=True)
+            self.engine.send_headers(stream, request.fields(), end=not request.body)
+            if request.body:
+                self.engine.send_data(stream, request.body, end=True)
             return
         if request.encoding is not None:
             stream.recv_encoding = request.encoding

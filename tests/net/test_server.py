@@ -26,7 +26,12 @@ async def answer(port: int, block: bytes, *more: bytes) -> tuple[dict, list]:
     peer = await h2.Peer.connect(port)
     peer.send(h2.headers(1, block, end=not more), *more)
     got = await peer.until(h2.HEADERS, stream=1)
-    assert got.flags & h2.END_STREAM
+    if dict(got.fields)[b"content-type"] == b"application/grpc":
+        assert got.flags & h2.END_STREAM
+    else:
+        body = await peer.until(h2.DATA, stream=1)
+        assert b"gRPC" in body.payload
+        assert body.flags & h2.END_STREAM
     await peer.close()
     return dict(got.fields)
 
@@ -43,6 +48,7 @@ def fields(**changes: bytes) -> bytes:
     [
         ({"content_type": b"text/html"}, b"415", b"13"),
         ({"content_type": b"application/grpc-web"}, b"415", b"13"),
+        ({":method": b"GET", "content_type": b""}, b"405", b"13"),
         ({":method": b"GET"}, b"405", b"13"),
         ({"grpc_timeout": b"soon"}, b"400", b"13"),
         ({"grpc_timeout": b"123456789S"}, b"400", b"13"),
@@ -414,3 +420,24 @@ async def test_a_silent_client_is_dropped_after_the_handshake_timeout(authority)
         await asyncio.wait_for(peer.rest(), 5)
         await peer.close()
         await eventually(lambda: not server.statistics())
+
+
+async def test_a_slow_reader_gets_the_last_byte_of_a_closing_server(monkeypatch):
+    monkeypatch.setattr("meshkit.net.link._LINGER", 0.1)
+    service = Service()
+    server = Server(service.accept)
+    peer = await h2.Peer.connect(await server.listen())
+    peer.reader._limit = 1
+    size = 24 << 20
+    peer.send(h2.settings((4, 2**31 - 1)), h2.window_update(0, 2**31 - 1 - 65_535))
+    peer.send(h2.headers(1, h2.request(b"/x/Big")), h2.data(1, h2.message(b"%d" % size), end=True))
+    await eventually(lambda: service.handlers and service.handlers[0].stream.over)
+    closing = asyncio.ensure_future(server.close(30.0))
+    got = 0
+    while (frame := await peer.next()) is not None:
+        got += len(frame.payload) if frame.kind == h2.DATA else 0
+        if frame.kind == h2.PING:
+            peer.send(h2.frame(h2.PING, h2.ACK, 0, frame.payload))
+    assert got == size + 5
+    await closing
+    await peer.close()
