@@ -63,7 +63,8 @@ class Reset:
     """The stream is over before its time.
 
     ``by_peer``: the peer said so; else a fault of the peer made us. ``unprocessed``: the peer surely never handled it
-    (REFUSED_STREAM, or above the last stream of its GOAWAY). ``code``: an `ErrorCode`, or what the peer sent instead. ``status`` and ``reason``: what the fault means in gRPC.
+    (REFUSED_STREAM, or above the last stream of its GOAWAY). ``code``: an `ErrorCode`, or what the peer sent instead.
+    ``status`` and ``reason``: what the fault means in gRPC.
     """
 
     stream: Stream
