@@ -1,0 +1,58 @@
+"""Programs written in Go, as peers: built from the module proxy once, into a cache outside the tree.
+
+``MESHKIT_CACHE`` names the cache (default ``~/.cache/meshkit``). A program that cannot be built fails the tests that need
+it: nothing is skipped. Go's own settings (GOPROXY, GOFLAGS, ...) are the machine's affair.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+__all__ = ["cache_folder", "go_binary"]
+
+_BUILD = 900.0  # seconds: a cold build of grpc-go's client compiles all of Envoy's messages
+
+
+def cache_folder() -> Path:
+    """Where built peers are kept."""
+    named = os.environ.get("MESHKIT_CACHE")
+    folder = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "meshkit")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def go_binary(package: str, version: str) -> Path:
+    """The program of a Go package, as ``go_binary("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3")``."""
+    folder = cache_folder()
+    name = package.replace("/", "_") + "@" + version
+    binary = folder / name
+    with (folder / f"{name}.lock").open("w") as lock:  # two runs at once: the second waits for the first
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            _build(package, version, binary)
+    return binary
+
+
+def _build(package: str, version: str, binary: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        pytest.fail(f"{package} is built with Go, which is not installed", pytrace=False)
+    # A module of its own, as `go install` refuses packages whose go.mod says "replace".
+    with tempfile.TemporaryDirectory(dir=binary.parent) as scratch:
+        Path(scratch, "go.mod").write_text("module peer\n\ngo 1.21\n")
+        _run(scratch, go, "get", f"{package}@{version}")
+        _run(scratch, go, "build", "-mod=mod", "-trimpath", "-o", "peer", package)
+        Path(scratch, "peer").replace(binary)
+
+
+def _run(folder: str, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}", pytrace=False)
