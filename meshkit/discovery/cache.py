@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from meshkit.observe.log import event_logger
 from meshkit.route import RouteTable
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, WILDCARD, AdsMachine, Resource, ResourceType, WatchStatistics
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment
@@ -21,6 +22,8 @@ from .strategy import Strategy
 from .watch import InterfaceWatch
 
 __all__ = ["InterfaceCache"]
+
+_LOG = event_logger("meshkit.discovery")
 
 
 class InterfaceCache:
@@ -102,7 +105,7 @@ class InterfaceCache:
             self._need(watch, assembly.needs | watch.kept)
             fresh = _freshened(watch.cell.value, self._machine)
             if fresh is not None:
-                watch.cell.set(fresh)
+                _set(watch, fresh)
 
     def _need(self, watch: InterfaceWatch, needs: frozenset[Need]) -> None:
         added, dropped = needs - watch.needs, watch.needs - needs
@@ -137,9 +140,17 @@ class InterfaceCache:
         old = watch.cell.value
         new = _absent(old, assembly.trail) if draft.host is None else _ready(old, draft)
         if new is not None:
-            watch.cell.set(new)
+            _set(watch, new)
         for need in assembly.needs:
             self.report.tell(need[0], self._machine.entry(*need))
+
+
+def _set(watch: InterfaceWatch, snapshot: Snapshot) -> None:
+    """Publish. A listener that fails is a bug that must not take the other interfaces, or the stream, down with it."""
+    try:
+        watch.cell.set(snapshot)
+    except Exception as error:
+        _LOG.error("a listener of an interface failed", interface=watch.interface, exc_info=error)
 
 
 def _absent(old: Snapshot, trail: tuple[str, ...]) -> Snapshot | None:

@@ -141,6 +141,10 @@ class AdsStream:
                 self.error = "the control plane ended the stream"
         except (RpcError, OSError) as error:
             self._failed(error)
+        except Exception as error:  # a bug: said with all there is, and no reason to stay without a stream for ever
+            self.error = repr(error)
+            _LOG.error("ADS stream broke", address=self._options.address, exc_info=error)
+            self.answered = False
         finally:
             self._machine.closed()
             self._stream = None

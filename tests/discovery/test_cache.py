@@ -44,6 +44,7 @@ from meshkit.xds.resources import (
 )
 from meshkit.xds.types import type_of
 from tests.support.ads_model import DeltaStream, SotwStream, Stream, Table
+from tests.support.events import captured_events
 
 VARIANTS: list[tuple[type[AdsMachine], type[Stream]]] = [(SotwMachine, SotwStream), (DeltaMachine, DeltaStream)]
 BOTH = pytest.mark.parametrize("variant", [0, 1], ids=["sotw", "delta"])
@@ -248,6 +249,20 @@ def test_what_did_not_change_stays_the_same_object(variant: int) -> None:
     assert after.clusters["b"] is before.clusters["b"]
     assert after.clusters["a"] is not before.clusters["a"]
     assert after.clusters["a"].cluster is before.clusters["a"].cluster
+
+
+@BOTH
+def test_a_listener_that_fails_harms_nobody_else(variant: int) -> None:
+    world = World(variant)
+    world.route("p.A", ("a",), True)
+    world.route("p.B", ("a",), True)
+    first, second = world.cache.watch("p.A"), world.cache.watch("p.B")
+    first.cell.listen(lambda snapshot: snapshot.clusters["no such cluster"])
+    with captured_events() as logs:
+        world.settle()
+    assert first.cell.value.ready
+    assert second.cell.value.ready
+    assert [(entry["event"], entry["interface"]) for entry in logs] == [("a listener of an interface failed", "p.A")]
 
 
 @BOTH
