@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from meshkit.discovery import Discovery, DiscoveryOptions, InterfaceWatch, NodeIdentity, Registration, Snapshot
+from meshkit.discovery import (
+    Discovery,
+    DiscoveryOptions,
+    HostPort,
+    InterfaceWatch,
+    Location,
+    NodeIdentity,
+    Registration,
+    Snapshot,
+    Unknown,
+)
 from meshkit.discovery.snapshot import SnapshotState
 from meshkit.errors import ConfigError
 from meshkit.net import BackoffPolicy
@@ -326,3 +336,55 @@ async def test_own_services_are_read_from_the_inbound_cluster() -> None:
         await until(lambda: discovery.local_services(19080))
         assert discovery.local_services(19080) == ("reviews.demo.svc.cluster.local",)
         assert discovery.local_services(1) == ()
+
+
+class Told:
+    """A strategy that learns: what a reader of an interface map would be."""
+
+    name = "told"
+
+    def __init__(self) -> None:
+        self.places: dict[str, Location] = {}
+        self.changed: Callable[[], object] = lambda: None
+
+    def locate(self, interface: str) -> Location:
+        return self.places.get(interface, Unknown("nobody has told"))
+
+    def listen(self, changed: Callable[[], object]) -> None:
+        self.changed = changed
+
+    def tell(self, interface: str, host: str, port: int) -> None:
+        self.places[interface] = HostPort(host, port)
+        self.changed()
+
+
+async def test_a_strategy_that_learns_moves_an_interface() -> None:
+    told = Told()
+    async with AdsServer() as server:
+        server.put(*service("a", "b"), routes("one.ns:80", ("a", 1)), routes("two.ns:90", ("b", 1)))
+        discovery = Discovery(DiscoveryOptions(server.address, backoff=FAST), strategies=(told,))
+        await discovery.start()
+        watch = discovery.watch(GREETER)
+        assert watch.cell.value.reason == "told: nobody has told"
+        told.tell(GREETER, "one.ns", 80)
+        await ready(watch, lambda s: set(s.clusters) == {"a"})
+        seen: list[Snapshot] = []
+        watch.cell.listen(seen.append)
+        told.tell(GREETER, "two.ns", 90)
+        await ready(watch, lambda s: set(s.clusters) == {"b"})
+        assert all(snapshot.ready for snapshot in seen)
+        await until(lambda: server.streams[0].names[RDS] == ["two.ns:90"])
+        await discovery.close()
+
+
+async def test_an_earlier_strategy_takes_over_when_it_finds_the_interface() -> None:
+    static = {GREETER: "greeter.ns:9000"}
+    async with AdsServer() as server, running(server, strategies=("standard", "static"), static=static) as discovery:
+        server.put(*service("a", "b"), routes(NAME), routes("greeter.ns:9000", ("a", 1)))
+        watch = discovery.watch(GREETER)
+        await ready(watch, lambda s: set(s.clusters) == {"a"})
+        server.put(routes(NAME, ("b", 1)))
+        await ready(watch, lambda s: set(s.clusters) == {"b"})
+        await until(lambda: server.streams[0].names[RDS] == [NAME])
+        server.put(routes(NAME))
+        await ready(watch, lambda s: set(s.clusters) == {"a"})
