@@ -105,7 +105,7 @@ def decode_metadata(fields: RawHeaders) -> Metadata:
     pairs: list[tuple[str, str | bytes]] = []
     for raw_name, raw in fields:
         name = raw_name.decode("ascii", "replace")
-        if name in _RESERVED or name[0] == ":" or name.startswith("grpc-"):
+        if name in _RESERVED or name[:1] == ":" or name.startswith("grpc-"):
             continue
         if name.endswith("-bin"):
             pairs.extend((name, _unbase64(name, part)) for part in raw.split(b","))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from datetime import timedelta
 from typing import Any
 
-from meshkit.deadline import encode_timeout
+from meshkit.deadline import encode_timeout, seconds_of
 from meshkit.errors import RpcError, error_for
 from meshkit.metadata import EMPTY, Metadata, MetadataLike, RawHeaders, decode_metadata, encode_metadata
 from meshkit.net import Outcome
@@ -49,13 +49,18 @@ class Invocation:
         self.fields: RawHeaders = encode_metadata(metadata) if metadata else ()
         self.deadline: float | None = None
         self._timeout_field: tuple[bytes, bytes] | None = None
-        if timeout is not None:
-            self._start_clock(timeout.total_seconds() if isinstance(timeout, timedelta) else timeout)
+        seconds = seconds_of(timeout)
+        if seconds is not None:
+            self._start_clock(seconds)
         context = CURRENT.get()
         if context is not None:
             self._inherit(context)
 
     def _start_clock(self, seconds: float) -> None:
+        if not seconds < math.inf:
+            if seconds == math.inf:
+                return
+            raise ValueError(f"timeout {seconds!r} is not a number of seconds")
         self.deadline = time.monotonic() + seconds
         field = _TIMEOUT_FIELDS.get(seconds)
         self._timeout_field = _timeout_field(seconds) if field is None else field

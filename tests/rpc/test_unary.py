@@ -11,8 +11,10 @@ import pytest
 
 from meshkit.errors import Cancelled, DeadlineExceeded, Internal, NotFound, ResourceExhausted, RpcError, Unavailable
 from meshkit.metadata import Metadata
+from meshkit.net import ClientOptions, ServerOptions
 from meshkit.rpc import CallOptions, Channel, Context, Method, UnaryCall
 from meshkit.status import Status
+from meshkit.wire import Limits
 from tests.support.echo_service import EchoService, calling, serving
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoBase, EchoClient
@@ -119,6 +121,15 @@ async def test_a_deadline_that_passed_sends_nothing() -> None:
         assert service.contexts == []
 
 
+async def test_timeouts_are_numbers() -> None:
+    async with calling() as echo:
+        call = echo.unary(EchoRequest(), timeout=float("inf"))
+        assert call.deadline is None
+        await call
+        with pytest.raises(ValueError, match="not a number"):
+            echo.unary(EchoRequest(), timeout=float("nan"))
+
+
 async def test_the_handler_knows_its_deadline() -> None:
     service = EchoService()
     async with calling(service) as echo:
@@ -185,6 +196,17 @@ async def test_a_request_over_the_limit_is_refused() -> None:
         with pytest.raises(ResourceExhausted):
             await echo.unary(EchoRequest(payload=bytes(5 << 20)))
         assert (await echo.unary(EchoRequest(text="still there"))).text == "still there"
+
+
+async def test_very_large_messages_when_allowed() -> None:
+    size = 32 << 20
+    limits = Limits(max_receive_message=size + 100)
+    async with (
+        serving(options=ServerOptions(limits=limits)) as (_, address),
+        Channel(address, options=ClientOptions(limits=limits)) as channel,
+    ):
+        reply = await EchoClient(channel).unary(EchoRequest(payload=bytes(size)))
+        assert len(reply.payload) == size
 
 
 @pytest.mark.parametrize("compression", ["gzip", "deflate"])
