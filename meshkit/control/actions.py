@@ -15,6 +15,7 @@ from meshkit.status import Status
 
 from .destinations import Targets
 from .encoding import encode
+from .making import make
 from .model import (
     DirectResponse,
     Fault,
@@ -39,7 +40,8 @@ _RETRIES = 2
 _HOST_ATTEMPTS = 5
 _FAULT_FILTER = "envoy.filters.http.fault"
 _FAULT_TYPE = "envoy.extensions.filters.http.fault.v3.HTTPFault"
-_PREVIOUS_HOSTS = envoy.RetryPolicyRetryHostPredicate(
+_PREVIOUS_HOSTS = make(
+    envoy.RetryPolicyRetryHostPredicate,
     name="envoy.retry_host_predicates.previous_hosts",
     typed_config=any_of("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
 )
@@ -56,22 +58,22 @@ _REDIRECT_CODES = {
 
 def default_action(targets: Targets, shares: Sequence[tuple[str, int]] = ()) -> envoy.Route:
     """The route of a host without rules: everything to its own cluster, or to several clusters by weight."""
-    action = envoy.RouteAction(retry_policy=_retry_policy(None, single_hash=False))
+    action = make(envoy.RouteAction, retry_policy=_retry_policy(None, single_hash=False))
     if shares:
-        weights = [envoy.WeightedClusterClusterWeight(name=name, weight=weight) for name, weight in shares]
-        action.weighted_clusters = envoy.WeightedCluster(clusters=weights)
+        weights = [make(envoy.WeightedClusterClusterWeight, name=name, weight=weight) for name, weight in shares]
+        action.weighted_clusters = make(envoy.WeightedCluster, clusters=weights)
     else:
         cluster = targets.own_cluster()
         hashing = targets.hashing(cluster)
         action.cluster = str(cluster)
         action.hash_policy = [hash_policy(hashing)] if hashing else []
     action.timeout = action.max_grpc_timeout = _NO_LIMIT
-    return envoy.Route(name="default", match=envoy.RouteMatch(prefix="/"), route=action)
+    return make(envoy.Route, name="default", match=make(envoy.RouteMatch, prefix="/"), route=action)
 
 
 def route_to(route: envoy.Route, rule: HttpRoute, targets: Targets, grpc: bool) -> None:
     """Give ``route`` the action of a rule with destinations."""
-    action = route.route = envoy.RouteAction()
+    action = route.route = make(envoy.RouteAction)
     clusters = [targets.cluster(one.destination) for one in rule.route]
     hashings = [targets.hashing(cluster) for cluster in clusters]
     headers = [rule.headers] if rule.headers else []
@@ -79,7 +81,7 @@ def route_to(route: envoy.Route, rule: HttpRoute, targets: Targets, grpc: bool) 
         action.cluster = str(clusters[0])
         headers += [rule.route[0].headers] if rule.route[0].headers else []
     else:
-        action.weighted_clusters = envoy.WeightedCluster(clusters=list(_weights(rule.route, clusters)))
+        action.weighted_clusters = make(envoy.WeightedCluster, clusters=list(_weights(rule.route, clusters)))
     single_hash = len(rule.route) == 1 and hashings[0] is not None
     action.retry_policy = _retry_policy(rule.retries, single_hash=single_hash)
     action.hash_policy = _distinct([hash_policy(hashing) for hashing in hashings if hashing])
@@ -95,7 +97,7 @@ def _limit(action: envoy.RouteAction, timeout: timedelta, grpc: bool) -> None:
     """gRPC clients look at max_stream_duration (gRFC A31), Envoy at timeout and grpc-timeout's cap; 0 is no limit."""
     action.timeout = timeout
     if grpc:
-        action.max_stream_duration = envoy.RouteActionMaxStreamDuration(max_stream_duration=timeout)
+        action.max_stream_duration = make(envoy.RouteActionMaxStreamDuration, max_stream_duration=timeout)
     else:
         action.max_grpc_timeout = timeout
 
@@ -105,7 +107,7 @@ def _weights(
 ) -> Iterator[envoy.WeightedClusterClusterWeight]:
     for route, cluster in zip(routes, clusters, strict=True):
         if route.weight:  # what gets nothing is left out, as in Istio
-            weight = envoy.WeightedClusterClusterWeight(name=str(cluster), weight=route.weight)
+            weight = make(envoy.WeightedClusterClusterWeight, name=str(cluster), weight=route.weight)
             headers = [route.headers] if route.headers else []
             _mutate(weight, headers)
             authority = _authority(headers)
@@ -122,7 +124,8 @@ def _retry_policy(retries: Retries | None, *, single_hash: bool) -> envoy.RetryP
     if retries.attempts <= 0:
         return None
     words, codes = _retry_on(retries.retry_on or _RETRY_ON)
-    policy = envoy.RetryPolicy(
+    policy = make(
+        envoy.RetryPolicy,
         retry_on=words,
         num_retries=retries.attempts,
         per_try_timeout=retries.per_try_timeout,
@@ -131,7 +134,7 @@ def _retry_policy(retries: Retries | None, *, single_hash: bool) -> envoy.RetryP
         retry_host_predicate=[_PREVIOUS_HOSTS] if retries.ignore_previous_hosts and not single_hash else [],
     )
     if retries.backoff is not None:
-        policy.retry_back_off = envoy.RetryPolicyRetryBackOff(base_interval=retries.backoff)
+        policy.retry_back_off = make(envoy.RetryPolicyRetryBackOff, base_interval=retries.backoff)
     return policy
 
 
@@ -147,15 +150,20 @@ def _retry_on(text: str) -> tuple[str, list[int]]:
 def hash_policy(hashing: ConsistentHash) -> envoy.RouteActionHashPolicy:
     """Where a call's hash comes from."""
     if hashing.header is not None:
-        return envoy.RouteActionHashPolicy(header=envoy.RouteActionHashPolicyHeader(header_name=hashing.header.lower()))
+        return make(
+            envoy.RouteActionHashPolicy,
+            header=make(envoy.RouteActionHashPolicyHeader, header_name=hashing.header.lower()),
+        )
     if hashing.cookie is not None:
         name, path, ttl = hashing.cookie
-        return envoy.RouteActionHashPolicy(cookie=envoy.RouteActionHashPolicyCookie(name=name, path=path, ttl=ttl))
+        return make(
+            envoy.RouteActionHashPolicy, cookie=make(envoy.RouteActionHashPolicyCookie, name=name, path=path, ttl=ttl)
+        )
     if hashing.query_parameter is not None:
-        query = envoy.RouteActionHashPolicyQueryParameter(name=hashing.query_parameter)
-        return envoy.RouteActionHashPolicy(query_parameter=query)
-    source = envoy.RouteActionHashPolicyConnectionProperties(source_ip=True)
-    return envoy.RouteActionHashPolicy(connection_properties=source)
+        query = make(envoy.RouteActionHashPolicyQueryParameter, name=hashing.query_parameter)
+        return make(envoy.RouteActionHashPolicy, query_parameter=query)
+    source = make(envoy.RouteActionHashPolicyConnectionProperties, source_ip=True)
+    return make(envoy.RouteActionHashPolicy, connection_properties=source)
 
 
 def _distinct(policies: list[envoy.RouteActionHashPolicy]) -> list[envoy.RouteActionHashPolicy]:
@@ -173,9 +181,10 @@ def _mirrors(rule: HttpRoute, targets: Targets) -> Iterator[envoy.RouteActionReq
     for mirror in mirrors:
         percent = mirror.percentage or Percent(100)
         if percent.value > 0:
-            yield envoy.RouteActionRequestMirrorPolicy(
+            yield make(
+                envoy.RouteActionRequestMirrorPolicy,
                 cluster=str(targets.cluster(mirror.destination)),
-                runtime_fraction=core.RuntimeFractionalPercent(default_value=fraction(percent)),
+                runtime_fraction=make(core.RuntimeFractionalPercent, default_value=fraction(percent)),
                 trace_sampled=False,
                 disable_shadow_host_suffix_append=True,
             )
@@ -186,9 +195,9 @@ def _rewrite(action: envoy.RouteAction, rule: HttpRoute, headers: Sequence[Heade
     if rule.rewrite is not None:
         authority = rule.rewrite.authority or authority
         if rule.rewrite.uri_regex_rewrite is not None:
-            pattern = RegexMatcher(regex=rule.rewrite.uri_regex_rewrite.match)
+            pattern = make(RegexMatcher, regex=rule.rewrite.uri_regex_rewrite.match)
             substitution = rule.rewrite.uri_regex_rewrite.rewrite
-            action.regex_rewrite = RegexMatchAndSubstitute(pattern=pattern, substitution=substitution)
+            action.regex_rewrite = make(RegexMatchAndSubstitute, pattern=pattern, substitution=substitution)
         else:
             action.prefix_rewrite = rule.rewrite.uri
     if authority:
@@ -219,7 +228,7 @@ def _options(operations: HeaderOperations) -> list[core.HeaderValueOption]:
     for action, values in ((_OVERWRITE, operations.set), (None, operations.add)):
         for name, value in sorted(values.items()):
             if not name.startswith(":") and name.lower() not in _AUTHORITY:
-                option = core.HeaderValueOption(header=core.HeaderValue(key=name, value=value))
+                option = make(core.HeaderValueOption, header=make(core.HeaderValue, key=name, value=value))
                 if action is not None:
                     option.append_action = action
                 out.append(option)
@@ -227,12 +236,12 @@ def _options(operations: HeaderOperations) -> list[core.HeaderValueOption]:
 
 
 def _fault(fault: Fault) -> HttpFault:
-    out = HttpFault()
+    out = make(HttpFault)
     if fault.delay is not None:
         delay = fault.delay
-        out.delay = FaultDelay(fixed_delay=delay.fixed_delay, percentage=fraction(delay.percentage))
+        out.delay = make(FaultDelay, fixed_delay=delay.fixed_delay, percentage=fraction(delay.percentage))
     if fault.abort is not None:
-        out.abort = FaultAbort(percentage=fraction(fault.abort.percentage))
+        out.abort = make(FaultAbort, percentage=fraction(fault.abort.percentage))
         if fault.abort.grpc_status is not None:
             out.abort.grpc_status = Status[fault.abort.grpc_status].value
         else:
@@ -242,7 +251,7 @@ def _fault(fault: Fault) -> HttpFault:
 
 def redirect(rule: Redirect) -> envoy.RedirectAction:
     """HTTPRedirect."""
-    action = envoy.RedirectAction(host_redirect=rule.authority, port_redirect=rule.port or 0)
+    action = make(envoy.RedirectAction, host_redirect=rule.authority, port_redirect=rule.port or 0)
     action.response_code = _REDIRECT_CODES[rule.redirect_code]
     if rule.uri:
         action.path_redirect = rule.uri
@@ -253,5 +262,5 @@ def redirect(rule: Redirect) -> envoy.RedirectAction:
 
 def direct_response(rule: DirectResponse) -> envoy.DirectResponseAction:
     """HTTPDirectResponse."""
-    body = core.DataSource(inline_string=rule.body) if rule.body is not None else None
-    return envoy.DirectResponseAction(status=rule.status, body=body)
+    body = make(core.DataSource, inline_string=rule.body) if rule.body is not None else None
+    return make(envoy.DirectResponseAction, status=rule.status, body=body)

@@ -17,6 +17,7 @@ from .clusters import cluster, cluster_names
 from .encoding import Encoded, encode, encoded
 from .endpoints import assignment_bytes, endpoints_of, has_priorities
 from .listeners import listener, listener_names
+from .making import make
 from .naming import CDS, EDS, LDS, RDS, SHORT, ClusterName, Proxy, host_port
 from .routes import hosts_read, route_configuration, serves
 from .world import World
@@ -163,7 +164,7 @@ def _cluster_names(world: World, proxy: Proxy) -> Iterable[str]:
 def _make_assignment(world: World, name: str, proxy: Proxy) -> Encoded:
     parsed = ClusterName.parse(name)
     if parsed is None or not endpoints_of(world, parsed):
-        return encoded(EDS, name, encode(ClusterLoadAssignment(cluster_name=name)), hollow=True)
+        return encoded(EDS, name, encode(make(ClusterLoadAssignment, cluster_name=name)), hollow=True)
     return encoded(EDS, name, assignment_bytes(world, parsed, proxy))
 
 

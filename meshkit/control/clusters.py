@@ -16,6 +16,7 @@ from envoy_data_plane.envoy.type.v3 import Percent
 
 from .encoding import encode
 from .endpoints import load_assignment
+from .making import make
 from .model import Port
 from .naming import ClusterName, Proxy
 from .policies import policy_for
@@ -72,9 +73,9 @@ def cluster(world: World, name: ClusterName, proxy: Proxy) -> envoy.Cluster | No
 
 def _for_grpc(name: ClusterName, policy: TrafficPolicy) -> envoy.Cluster:
     """EDS always, round robin by default; of the policy only the balancer and the limit on calls in flight."""
-    out = envoy.Cluster(name=str(name), type=envoy.ClusterDiscoveryType.EDS, alt_stat_name=f"{name};")
-    source = core.ConfigSource(ads=core.AggregatedConfigSource())
-    out.eds_cluster_config = envoy.ClusterEdsClusterConfig(eds_config=source, service_name=str(name))
+    out = make(envoy.Cluster, name=str(name), type=envoy.ClusterDiscoveryType.EDS, alt_stat_name=f"{name};")
+    source = make(core.ConfigSource, ads=make(core.AggregatedConfigSource))
+    out.eds_cluster_config = make(envoy.ClusterEdsClusterConfig, eds_config=source, service_name=str(name))
     balancer = policy.load_balancer or LoadBalancer()
     if balancer.consistent_hash is not None:
         _apply_hash(out, balancer.consistent_hash)
@@ -82,8 +83,8 @@ def _for_grpc(name: ClusterName, policy: TrafficPolicy) -> envoy.Cluster:
         out.lb_policy = envoy.ClusterLbPolicy.LEAST_REQUEST
     pool = policy.connection_pool
     if pool is not None and pool.http.max_requests:
-        threshold = envoy.CircuitBreakersThresholds(max_requests=pool.http.max_requests)
-        out.circuit_breakers = envoy.CircuitBreakers(thresholds=[threshold])
+        threshold = make(envoy.CircuitBreakersThresholds, max_requests=pool.http.max_requests)
+        out.circuit_breakers = make(envoy.CircuitBreakers, thresholds=[threshold])
     return out
 
 
@@ -92,12 +93,13 @@ def _for_grpc(name: ClusterName, policy: TrafficPolicy) -> envoy.Cluster:
 
 def _for_envoy(world: World, name: ClusterName, service: Service, policy: TrafficPolicy, proxy: Proxy) -> envoy.Cluster:
     rule = world.destination_rule(name.host)
-    out = envoy.Cluster(
+    out = make(
+        envoy.Cluster,
         name=str(name),
         type=_TYPES[service.resolution],
         alt_stat_name=f"{name};",
         connect_timeout=_CONNECT_TIMEOUT,
-        common_lb_config=envoy.ClusterCommonLbConfig(),
+        common_lb_config=make(envoy.ClusterCommonLbConfig),
         metadata=services_metadata(name.host, service.namespace, rule.meta if rule else None, name.subset),
     )
     _apply_type(out, world, name, proxy)
@@ -105,20 +107,21 @@ def _for_envoy(world: World, name: ClusterName, service: Service, policy: Traffi
     _apply_pool(out, service.ports[name.port], policy.connection_pool or ConnectionPool())
     if policy.outlier_detection is not None:
         out.outlier_detection = _outlier_detection(policy.outlier_detection)
-        panic = Percent(value=float(policy.outlier_detection.min_health_percent or 0))
-        out.common_lb_config = envoy.ClusterCommonLbConfig(healthy_panic_threshold=panic)
+        panic = make(Percent, value=float(policy.outlier_detection.min_health_percent or 0))
+        out.common_lb_config = make(envoy.ClusterCommonLbConfig, healthy_panic_threshold=panic)
     return out
 
 
 def _apply_type(out: envoy.Cluster, world: World, name: ClusterName, proxy: Proxy) -> None:
     """Where the endpoints come from."""
     if out.type == envoy.ClusterDiscoveryType.EDS:
-        source = core.ConfigSource(
-            ads=core.AggregatedConfigSource(),
+        source = make(
+            core.ConfigSource,
+            ads=make(core.AggregatedConfigSource),
             initial_fetch_timeout=timedelta(0),
             resource_api_version=core.ApiVersion.V3,
         )
-        out.eds_cluster_config = envoy.ClusterEdsClusterConfig(eds_config=source, service_name=str(name))
+        out.eds_cluster_config = make(envoy.ClusterEdsClusterConfig, eds_config=source, service_name=str(name))
     elif out.type == envoy.ClusterDiscoveryType.ORIGINAL_DST:
         out.lb_policy = envoy.ClusterLbPolicy.CLUSTER_PROVIDED
     else:
@@ -137,40 +140,44 @@ def _apply_balancer(out: envoy.Cluster, balancer: LoadBalancer) -> None:
     out.lb_policy = _SIMPLE.get(balancer.simple or "", envoy.ClusterLbPolicy.LEAST_REQUEST)
     if balancer.warmup is not None and out.lb_policy == envoy.ClusterLbPolicy.LEAST_REQUEST:
         slow = _slow_start(balancer.warmup)
-        out.least_request_lb_config = envoy.ClusterLeastRequestLbConfig(slow_start_config=slow)
+        out.least_request_lb_config = make(envoy.ClusterLeastRequestLbConfig, slow_start_config=slow)
     elif balancer.warmup is not None and out.lb_policy == envoy.ClusterLbPolicy.ROUND_ROBIN:
-        out.round_robin_lb_config = envoy.ClusterRoundRobinLbConfig(slow_start_config=_slow_start(balancer.warmup))
+        out.round_robin_lb_config = make(
+            envoy.ClusterRoundRobinLbConfig, slow_start_config=_slow_start(balancer.warmup)
+        )
 
 
 def _apply_hash(out: envoy.Cluster, hashing: ConsistentHash) -> None:
     if hashing.maglev_table_size is not None:
         out.lb_policy = envoy.ClusterLbPolicy.MAGLEV
-        out.maglev_lb_config = envoy.ClusterMaglevLbConfig(table_size=hashing.maglev_table_size)
+        out.maglev_lb_config = make(envoy.ClusterMaglevLbConfig, table_size=hashing.maglev_table_size)
     else:
         out.lb_policy = envoy.ClusterLbPolicy.RING_HASH
-        out.ring_hash_lb_config = envoy.ClusterRingHashLbConfig(minimum_ring_size=hashing.minimum_ring_size)
+        out.ring_hash_lb_config = make(envoy.ClusterRingHashLbConfig, minimum_ring_size=hashing.minimum_ring_size)
 
 
 def _slow_start(warmup: Warmup) -> envoy.ClusterSlowStartConfig:
     """Istio always writes both factors, with Envoy's defaults where nothing is set."""
     aggression = 1.0 if warmup.aggression is None else warmup.aggression
-    return envoy.ClusterSlowStartConfig(
+    return make(
+        envoy.ClusterSlowStartConfig,
         slow_start_window=warmup.duration,
-        aggression=core.RuntimeDouble(default_value=aggression, runtime_key="slow_start.aggression"),
-        min_weight_percent=Percent(value=10.0 if warmup.minimum_percent is None else warmup.minimum_percent),
+        aggression=make(core.RuntimeDouble, default_value=aggression, runtime_key="slow_start.aggression"),
+        min_weight_percent=make(Percent, value=10.0 if warmup.minimum_percent is None else warmup.minimum_percent),
     )
 
 
 def _apply_pool(out: envoy.Cluster, port: Port, pool: ConnectionPool) -> None:
     """Limits; Envoy's defaults (1024, 3 retries) are lifted where nothing is set, as Istio does."""
     tcp, http = pool.tcp, pool.http
-    threshold = envoy.CircuitBreakersThresholds(
+    threshold = make(
+        envoy.CircuitBreakersThresholds,
         max_connections=tcp.max_connections or _UNLIMITED,
         max_pending_requests=http.max_pending_requests or _UNLIMITED,
         max_requests=http.max_requests or _UNLIMITED,
         max_retries=_UNLIMITED if http.max_retries is None else http.max_retries,
     )
-    out.circuit_breakers = envoy.CircuitBreakers(thresholds=[threshold])
+    out.circuit_breakers = make(envoy.CircuitBreakers, thresholds=[threshold])
     if tcp.connect_timeout is not None:
         out.connect_timeout = tcp.connect_timeout
     options = _protocol_options(port, pool)
@@ -182,22 +189,25 @@ def _protocol_options(port: Port, pool: ConnectionPool) -> HttpProtocolOptions |
     """HTTP/2 for ports that say so; what the caller speaks where the protocol is not told."""
     if port.protocol in _TCP:
         return None
-    http2 = core.Http2ProtocolOptions()
+    http2 = make(core.Http2ProtocolOptions)
     if pool.http.max_concurrent_streams:
         http2.max_concurrent_streams = pool.http.max_concurrent_streams
-    out = HttpProtocolOptions()
+    out = make(HttpProtocolOptions)
     if port.protocol in _HTTP2:
-        out.explicit_http_config = HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=http2)
+        out.explicit_http_config = make(HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=http2)
     elif port.protocol:
-        out.explicit_http_config = HttpProtocolOptionsExplicitHttpConfig(
-            http_protocol_options=core.Http1ProtocolOptions()
+        out.explicit_http_config = make(
+            HttpProtocolOptionsExplicitHttpConfig, http_protocol_options=make(core.Http1ProtocolOptions)
         )
     else:
-        out.use_downstream_protocol_config = HttpProtocolOptionsUseDownstreamHttpConfig(
-            http_protocol_options=core.Http1ProtocolOptions(), http2_protocol_options=http2
+        out.use_downstream_protocol_config = make(
+            HttpProtocolOptionsUseDownstreamHttpConfig,
+            http_protocol_options=make(core.Http1ProtocolOptions),
+            http2_protocol_options=http2,
         )
     if pool.http.idle_timeout or pool.http.max_requests_per_connection or pool.tcp.max_connection_duration:
-        out.common_http_protocol_options = core.HttpProtocolOptions(
+        out.common_http_protocol_options = make(
+            core.HttpProtocolOptions,
             idle_timeout=pool.http.idle_timeout,
             max_requests_per_connection=pool.http.max_requests_per_connection or None,
             max_connection_duration=pool.tcp.max_connection_duration,
@@ -207,7 +217,7 @@ def _protocol_options(port: Port, pool: ConnectionPool) -> HttpProtocolOptions |
 
 def _outlier_detection(rule: OutlierDetection) -> envoy.OutlierDetection:
     """Istio counts errors in a row and switches the statistical methods off."""
-    out = envoy.OutlierDetection(enforcing_success_rate=0)
+    out = make(envoy.OutlierDetection, enforcing_success_rate=0)
     out.interval, out.base_ejection_time = rule.interval, rule.base_ejection_time
     out.max_ejection_percent = rule.max_ejection_percent or None
     if rule.consecutive_5xx_errors is not None:

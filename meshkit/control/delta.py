@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from meshkit.xds.messages import NodeMessage
+
 from .catalog import View
 from .encoding import Encoded
 from .naming import CDS, EDS, PUSH_ORDER
@@ -30,7 +32,7 @@ _WILDCARD = "*"
 
 @dataclass(frozen=True, slots=True)
 class DeltaRequest:
-    """A DeltaDiscoveryRequest. ``node`` is the bytes of a core.v3.Node; ``error`` is the text of error_detail."""
+    """A DeltaDiscoveryRequest. ``error`` is the text of error_detail."""
 
     type_url: str
     subscribe: tuple[str, ...] = ()
@@ -38,7 +40,7 @@ class DeltaRequest:
     initial_versions: Mapping[str, str] = field(default_factory=dict[str, str])
     nonce: str = ""
     error: str = ""
-    node: bytes | None = None
+    node: NodeMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)

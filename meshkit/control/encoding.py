@@ -10,6 +10,8 @@ from envoy_data_plane.google.protobuf import Any as AnyMessage
 
 from meshkit.codec import codec_for
 
+from .making import make
+
 __all__ = ["Encoded", "encode", "encoded"]
 
 
@@ -34,5 +36,5 @@ def encode(message: Message) -> bytes:
 
 def encoded(type_url: str, name: str, body: bytes, *, hollow: bool = False) -> Encoded:
     """A named resource, its message encoded already, with its version."""
-    wrapped = encode(AnyMessage(type_url=type_url, value=body))
+    wrapped = encode(make(AnyMessage, type_url=type_url, value=body))
     return Encoded(name, hashlib.blake2b(body, digest_size=8).hexdigest(), wrapped, hollow)

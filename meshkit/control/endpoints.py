@@ -14,6 +14,7 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as envoy
 
 from .encoding import encode
+from .making import make
 from .naming import ClusterName, Proxy
 from .policies import policy_for
 from .service_entry import is_address
@@ -57,7 +58,7 @@ def load_assignment(world: World, name: ClusterName, proxy: Proxy) -> envoy.Clus
         locality = _locality(key, endpoints, priority)
         locality.lb_endpoints = [_lb_endpoint(one.address, one.port, one.weight, one.workload) for one in endpoints]
         localities.append(locality)
-    return envoy.ClusterLoadAssignment(cluster_name=str(name), endpoints=localities)
+    return make(envoy.ClusterLoadAssignment, cluster_name=str(name), endpoints=localities)
 
 
 def assignment_bytes(world: World, name: ClusterName, proxy: Proxy) -> bytes:
@@ -66,7 +67,7 @@ def assignment_bytes(world: World, name: ClusterName, proxy: Proxy) -> bytes:
     There may be thousands of endpoints and one of them changes: each is encoded once, and the parts are put together as
     the wire has them (in both messages the list is field 2).
     """
-    out = [encode(envoy.ClusterLoadAssignment(cluster_name=str(name)))]
+    out = [encode(make(envoy.ClusterLoadAssignment, cluster_name=str(name)))]
     for key, priority, endpoints in _grouped(world, name, proxy, resolved=True):
         parts = [encode(_locality(key, endpoints, priority))]
         parts += [_encoded(one.address, one.port, one.weight, one.workload) for one in endpoints]
@@ -112,8 +113,9 @@ def _distance(locality: Locality, own: Locality) -> int:
 
 def _locality(key: Locality, endpoints: list[Endpoint], priority: int) -> envoy.LocalityLbEndpoints:
     """A locality, its endpoints still to be put in."""
-    return envoy.LocalityLbEndpoints(
-        locality=core.Locality(region=key[0], zone=key[1], sub_zone=key[2]),
+    return make(
+        envoy.LocalityLbEndpoints,
+        locality=make(core.Locality, region=key[0], zone=key[1], sub_zone=key[2]),
         load_balancing_weight=sum(max(1, endpoint.weight) for endpoint in endpoints),
         priority=priority,
     )
@@ -125,14 +127,15 @@ def _encoded(address: str, port: int, weight: int, workload: str) -> bytes:
 
 
 def _lb_endpoint(address: str, port: int, weight: int, workload: str) -> envoy.LbEndpoint:
-    return envoy.LbEndpoint(
-        endpoint=envoy.Endpoint(address=_address(address, port)),
-        metadata=core.Metadata(filter_metadata={"istio": struct(workload=workload)}) if workload else None,
+    return make(
+        envoy.LbEndpoint,
+        endpoint=make(envoy.Endpoint, address=_address(address, port)),
+        metadata=make(core.Metadata, filter_metadata={"istio": struct(workload=workload)}) if workload else None,
         load_balancing_weight=max(1, weight),
     )
 
 
 def _address(address: str, port: int) -> core.Address:
     if address.startswith("unix://"):
-        return core.Address(pipe=core.Pipe(path=address.removeprefix("unix://")))
-    return core.Address(socket_address=core.SocketAddress(address=address, port_value=port))
+        return make(core.Address, pipe=make(core.Pipe, path=address.removeprefix("unix://")))
+    return make(core.Address, socket_address=make(core.SocketAddress, address=address, port_value=port))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from meshkit.observe.log import event_logger
+from meshkit.xds.messages import NodeMessage
 
 from .catalog import Catalog, View
 from .delta import DeltaMachine
@@ -46,9 +47,9 @@ class Hub:
     def __repr__(self) -> str:
         return f"Hub(sessions={len(self.sessions)}, registrations={len(self.registry)})"
 
-    def open(self, machine: type[SotwMachine] | type[DeltaMachine], node_bytes: bytes | None, peer: str) -> Session:
-        """A stream began. Raises InvalidArgument if its first request has no node that can be read."""
-        node = read_node(node_bytes)
+    def open(self, machine: type[SotwMachine] | type[DeltaMachine], message: NodeMessage | None, peer: str) -> Session:
+        """A stream began. Raises InvalidArgument if its first request has no node."""
+        node = read_node(message)
         self._tally.streams += 1
         connection = f"{node.name}-{next(self._numbers)}"
         session = Session(connection, node, peer, machine(self._view(node.proxy)), datetime.now(UTC), self._tally)

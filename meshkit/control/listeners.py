@@ -14,6 +14,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 
 from .encoding import encode
+from .making import make
 from .naming import INBOUND, ClusterName, Proxy, host_port
 from .routes import serves
 from .values import any_of
@@ -22,11 +23,15 @@ from .world import World
 __all__ = ["listener", "listener_names"]
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_FAULT = hcm.HttpFilter(
-    name="envoy.filters.http.fault", typed_config=any_of("envoy.extensions.filters.http.fault.v3.HTTPFault")
+_FAULT = make(
+    hcm.HttpFilter,
+    name="envoy.filters.http.fault",
+    typed_config=any_of("envoy.extensions.filters.http.fault.v3.HTTPFault"),
 )
-_ROUTER = hcm.HttpFilter(
-    name="envoy.filters.http.router", typed_config=any_of("envoy.extensions.filters.http.router.v3.Router")
+_ROUTER = make(
+    hcm.HttpFilter,
+    name="envoy.filters.http.router",
+    typed_config=any_of("envoy.extensions.filters.http.router.v3.Router"),
 )
 
 
@@ -50,34 +55,40 @@ def listener(world: World, name: str, proxy: Proxy) -> Listener:
         return _inbound(name)
     asked, port = host_port(name)
     host = world.find(asked, proxy.namespace)
-    source = core.ConfigSource(ads=core.AggregatedConfigSource())
-    manager = hcm.HttpConnectionManager(
-        rds=hcm.Rds(config_source=source, route_config_name=str(ClusterName(port, "", host))),
+    source = make(core.ConfigSource, ads=make(core.AggregatedConfigSource))
+    manager = make(
+        hcm.HttpConnectionManager,
+        rds=make(hcm.Rds, config_source=source, route_config_name=str(ClusterName(port, "", host))),
         http_filters=[_FAULT, _ROUTER],
     )
     service = world.services.get(host)
     address = service.addresses[0] if service is not None and service.addresses else "0.0.0.0"
-    return Listener(
+    return make(
+        Listener,
         name=name,
         address=_address(address, port),
-        api_listener=ApiListener(api_listener=any_of(_MANAGER, encode(manager))),
+        api_listener=make(ApiListener, api_listener=any_of(_MANAGER, encode(manager))),
     )
 
 
 def _inbound(name: str) -> Listener:
     """What a gRPC server needs to serve in plain text: one chain, every path, no policy."""
     address, port = host_port(name.removeprefix(INBOUND))
-    route = Route(match=RouteMatch(prefix="/"), non_forwarding_action=NonForwardingAction())
-    manager = hcm.HttpConnectionManager(
-        route_config=RouteConfiguration(name="inbound", virtual_hosts=[VirtualHost(domains=["*"], routes=[route])]),
+    route = make(Route, match=make(RouteMatch, prefix="/"), non_forwarding_action=make(NonForwardingAction))
+    manager = make(
+        hcm.HttpConnectionManager,
+        route_config=make(
+            RouteConfiguration, name="inbound", virtual_hosts=[make(VirtualHost, domains=["*"], routes=[route])]
+        ),
         http_filters=[_ROUTER],
     )
-    chain = FilterChain(
+    chain = make(
+        FilterChain,
         name="inbound-passthrough",
-        filters=[Filter(name="inbound-hcm", typed_config=any_of(_MANAGER, encode(manager)))],
+        filters=[make(Filter, name="inbound-hcm", typed_config=any_of(_MANAGER, encode(manager)))],
     )
-    return Listener(name=name, address=_address(address.strip("[]"), port), filter_chains=[chain])
+    return make(Listener, name=name, address=_address(address.strip("[]"), port), filter_chains=[chain])
 
 
 def _address(host: str, port: int) -> core.Address:
-    return core.Address(socket_address=core.SocketAddress(address=host, port_value=port))
+    return make(core.Address, socket_address=make(core.SocketAddress, address=host, port_value=port))

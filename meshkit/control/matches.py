@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, QueryParameterMatcher, RouteMatch
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 
+from .making import make
 from .model import HttpMatch, StringMatch
 from .naming import Proxy
 
@@ -28,7 +29,7 @@ def applies(match: HttpMatch, proxy: Proxy, port: int) -> bool:
 def route_match(match: HttpMatch | None) -> RouteMatch:
     """The match that a client evaluates; None matches every call."""
     if match is None:
-        return RouteMatch(prefix="/")
+        return make(RouteMatch, prefix="/")
     found = _path(match.uri)
     found.case_sensitive = not match.ignore_uri_case
     found.headers = list(_headers(match))
@@ -38,12 +39,12 @@ def route_match(match: HttpMatch | None) -> RouteMatch:
 
 def _path(uri: StringMatch | None) -> RouteMatch:
     if uri is None:
-        return RouteMatch(prefix="/")
+        return make(RouteMatch, prefix="/")
     if uri.exact is not None:
-        return RouteMatch(path=uri.exact)
+        return make(RouteMatch, path=uri.exact)
     if uri.prefix is not None:
-        return RouteMatch(prefix=uri.prefix)
-    return RouteMatch(safe_regex=RegexMatcher(regex=uri.regex or ""))
+        return make(RouteMatch, prefix=uri.prefix)
+    return make(RouteMatch, safe_regex=make(RegexMatcher, regex=uri.regex or ""))
 
 
 def _headers(match: HttpMatch) -> Iterator[HeaderMatcher]:
@@ -60,27 +61,27 @@ def _headers(match: HttpMatch) -> Iterator[HeaderMatcher]:
 def _header(name: str, value: StringMatch, invert: bool) -> HeaderMatcher:
     string = _string(value)
     if string is None:
-        return HeaderMatcher(name=name.lower(), present_match=True, invert_match=invert)
+        return make(HeaderMatcher, name=name.lower(), present_match=True, invert_match=invert)
     # withoutHeaders holds for a call that does not have the header at all (treat_missing_header_as_empty)
-    return HeaderMatcher(
-        name=name.lower(), string_match=string, invert_match=invert, treat_missing_header_as_empty=invert
+    return make(
+        HeaderMatcher, name=name.lower(), string_match=string, invert_match=invert, treat_missing_header_as_empty=invert
     )
 
 
 def _query(name: str, value: StringMatch) -> QueryParameterMatcher:
     string = _string(value)
     if string is None:
-        return QueryParameterMatcher(name=name, present_match=True)
-    return QueryParameterMatcher(name=name, string_match=string)
+        return make(QueryParameterMatcher, name=name, present_match=True)
+    return make(QueryParameterMatcher, name=name, string_match=string)
 
 
 def _string(value: StringMatch) -> StringMatcher | None:
     if value.exact is not None:
-        return StringMatcher(exact=value.exact)
+        return make(StringMatcher, exact=value.exact)
     if value.prefix is not None:
-        return StringMatcher(prefix=value.prefix)
+        return make(StringMatcher, prefix=value.prefix)
     if value.regex is not None:
-        return None if value.regex == "*" else StringMatcher(safe_regex=RegexMatcher(regex=value.regex))
+        return None if value.regex == "*" else make(StringMatcher, safe_regex=make(RegexMatcher, regex=value.regex))
     return None
 
 

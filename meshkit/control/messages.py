@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from meshkit.codec import DecodeError, Field, Schema, compile_schema
-from meshkit.codec.wellknown import STATUS
+from meshkit.codec import Field, Schema, compile_schema
+from meshkit.codec.wellknown import Status
 from meshkit.rpc import Method
+from meshkit.xds.messages import DELTA_REQUEST, DISCOVERY_REQUEST, NodeMessage
 
 from .delta import DeltaRequest, DeltaResponse
 from .sotw import SotwRequest, SotwResponse
@@ -17,46 +19,31 @@ __all__ = ["DELTA", "SERVICE", "SOTW"]
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
-def _reason(status: bytes | None) -> str:
+def _reason(status: Status | None) -> str:
     """The text of a NACK; not empty if there is one at all."""
-    if status is None:
-        return ""
-    try:
-        return compile_schema(STATUS).decode(status).message or "rejected without a reason"
-    except DecodeError as error:
-        return f"rejected; the reason cannot be read: {error}"
+    return "" if status is None else status.message or "rejected without a reason"
 
 
 def _sotw_request(
-    version: str, node: bytes | None, names: tuple[str, ...], type_url: str, nonce: str, status: bytes | None
+    version: str, node: NodeMessage | None, names: tuple[str, ...], type_url: str, nonce: str, status: Status | None
 ) -> SotwRequest:
     return SotwRequest(type_url, names, version, nonce, _reason(status), node)
 
 
 def _delta_request(
-    node: bytes | None,
+    node: NodeMessage | None,
     type_url: str,
     subscribe: tuple[str, ...],
     unsubscribe: tuple[str, ...],
     initial_versions: Mapping[str, str],
     nonce: str,
-    status: bytes | None,
+    status: Status | None,
 ) -> DeltaRequest:
     return DeltaRequest(type_url, subscribe, unsubscribe, initial_versions, nonce, _reason(status), node)
 
 
-_SOTW_REQUEST = Schema(
-    "envoy.service.discovery.v3.DiscoveryRequest",
-    (
-        Field("version", 1, "string"),
-        Field("node", 2, "raw"),
-        Field("names", 3, "string", repeated=True),
-        Field("type_url", 4, "string"),
-        Field("nonce", 5, "string"),
-        Field("status", 6, "raw"),
-    ),
-    build=_sotw_request,
-)
+_SOTW_REQUEST = replace(DISCOVERY_REQUEST, build=_sotw_request)
+_DELTA_REQUEST = replace(DELTA_REQUEST, build=_delta_request)
 _SOTW_RESPONSE = Schema(
     "envoy.service.discovery.v3.DiscoveryResponse",
     (
@@ -65,19 +52,6 @@ _SOTW_RESPONSE = Schema(
         Field("type_url", 4, "string"),
         Field("nonce", 5, "string"),
     ),
-)
-_DELTA_REQUEST = Schema(
-    "envoy.service.discovery.v3.DeltaDiscoveryRequest",
-    (
-        Field("node", 1, "raw"),
-        Field("type_url", 2, "string"),
-        Field("subscribe", 3, "string", repeated=True),
-        Field("unsubscribe", 4, "string", repeated=True),
-        Field("initial_versions", 5, "map"),
-        Field("nonce", 6, "string"),
-        Field("status", 7, "raw"),
-    ),
-    build=_delta_request,
 )
 _RESOURCE = Schema(
     "envoy.service.discovery.v3.Resource",

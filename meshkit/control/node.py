@@ -1,4 +1,4 @@
-"""The node that opens a stream: the bytes of envoy.config.core.v3.Node -> what we need of it."""
+"""The node that opens a stream: envoy.config.core.v3.Node -> what we need of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from envoy_data_plane.envoy.config.core.v3 import Node as EnvoyNode
-from envoy_data_plane.google.protobuf import Struct, Value
-
-from meshkit.codec import DecodeError, codec_for
 from meshkit.errors import InvalidArgument
+from meshkit.xds.messages import NodeMessage
+from meshkit.xds.struct import StructMessage, ValueMessage
 
 from .naming import Proxy
 from .registration import INTERFACES_LABEL, labels_of
@@ -57,33 +55,29 @@ class Node:
         return Proxy(self.metadata.get("GENERATOR") == "grpc", self.namespace, labels, self.locality)
 
 
-def read_node(data: bytes | None) -> Node:
+def read_node(message: NodeMessage | None) -> Node:
     """The node of a stream's first request. Raises InvalidArgument where there is none, as istiod does."""
-    if data is None:
+    if message is None:
         raise InvalidArgument("missing node information: the first request of a stream must carry it")
-    try:
-        node: EnvoyNode = codec_for(EnvoyNode).decode(data)
-    except DecodeError as error:
-        raise InvalidArgument(f"the node cannot be read: {error}") from None
-    metadata = _plain_struct(node.metadata) if node.metadata is not None else {}
-    agent = f"{node.user_agent_name} {node.user_agent_version or ''}".strip()
-    return Node(node.id, metadata, _locality(node, labels_of(metadata)), agent)
+    metadata = _plain_struct(message.metadata) if message.metadata is not None else {}
+    agent = f"{message.user_agent_name} {message.user_agent_version or ''}".strip()
+    return Node(message.id, metadata, _locality(message, labels_of(metadata)), agent)
 
 
-def _locality(node: EnvoyNode, labels: Mapping[str, str]) -> tuple[str, str, str]:
+def _locality(message: NodeMessage, labels: Mapping[str, str]) -> tuple[str, str, str]:
     """Labels of the workload go before the node's own locality (as in Istio)."""
     if _REGION in labels:
         return labels[_REGION], labels.get(_ZONE, ""), labels.get(_SUB_ZONE, "")
-    if node.locality is None:
+    if message.locality is None:
         return ("", "", "")
-    return node.locality.region, node.locality.zone, node.locality.sub_zone
+    return message.locality.region, message.locality.zone, message.locality.sub_zone
 
 
-def _plain_struct(struct: Struct) -> dict[str, Any]:
+def _plain_struct(struct: StructMessage) -> dict[str, Any]:
     return {name: _plain(value) for name, value in struct.fields.items()}
 
 
-def _plain(value: Value) -> Any:
+def _plain(value: ValueMessage) -> Any:
     if value.struct_value is not None:
         return _plain_struct(value.struct_value)
     if value.list_value is not None:

@@ -14,6 +14,7 @@ from envoy_data_plane.envoy.config.route import v3 as envoy
 
 from .actions import default_action, direct_response, redirect, route_to
 from .destinations import Targets
+from .making import make
 from .matches import applies, is_catch_all, route_match
 from .model import Destination, HttpRoute, VirtualService
 from .naming import ClusterName, Proxy, host_port
@@ -29,9 +30,10 @@ _BODY_LIMIT = 1024 * 1024
 def route_configuration(world: World, name: str, proxy: Proxy) -> envoy.RouteConfiguration:
     """The RouteConfiguration ``name``; without virtual hosts where nothing of that name is known, as istiod answers."""
     if proxy.grpc:
-        return envoy.RouteConfiguration(name=name, virtual_hosts=_for_cluster_name(world, name, proxy))
+        return make(envoy.RouteConfiguration, name=name, virtual_hosts=_for_cluster_name(world, name, proxy))
     hosts = _for_port(world, int(name), proxy) if name.isdecimal() else _for_host(world, name, proxy)
-    return envoy.RouteConfiguration(
+    return make(
+        envoy.RouteConfiguration,
         name=name,
         virtual_hosts=hosts,
         validate_clusters=False,
@@ -63,14 +65,19 @@ def _for_port(world: World, port: int, proxy: Proxy) -> list[envoy.VirtualHost]:
         hosts = sorted({*hosts, *world.rules, *world.providers})
     found = [(host, routes_of(world, host, port, proxy)) for host in hosts]
     out = [_virtual_host(h, port, _authorities(world, h, proxy), routes) for h, routes in found if routes and h != "*"]
-    refused = envoy.Route(
-        name="block_all", match=envoy.RouteMatch(prefix="/"), direct_response=envoy.DirectResponseAction(status=502)
+    refused = make(
+        envoy.Route,
+        name="block_all",
+        match=make(envoy.RouteMatch, prefix="/"),
+        direct_response=make(envoy.DirectResponseAction, status=502),
     )
-    return [*out, envoy.VirtualHost(name="block_all", domains=["*"], routes=[refused])]
+    return [*out, make(envoy.VirtualHost, name="block_all", domains=["*"], routes=[refused])]
 
 
 def _virtual_host(host: str, port: int, domains: list[str], routes: list[envoy.Route]) -> envoy.VirtualHost:
-    return envoy.VirtualHost(name=f"{host}:{port}", domains=domains, routes=routes, include_request_attempt_count=True)
+    return make(
+        envoy.VirtualHost, name=f"{host}:{port}", domains=domains, routes=routes, include_request_attempt_count=True
+    )
 
 
 def _authorities(world: World, host: str, proxy: Proxy) -> list[str]:
@@ -138,7 +145,7 @@ def _ruled(
             if match is None or applies(match, proxy, port):
                 name = f"{rule.name}.{match.name}" if match and match.name and rule.name else rule.name
                 routes.append(_route(rule, name, route_match(match), targets, rules, proxy.grpc))
-                if match is None or is_catch_all(routes[-1].match or envoy.RouteMatch()):
+                if match is None or is_catch_all(routes[-1].match or make(envoy.RouteMatch)):
                     return routes
     return routes
 
@@ -146,7 +153,7 @@ def _ruled(
 def _route(
     rule: HttpRoute, name: str, match: envoy.RouteMatch, targets: Targets, rules: VirtualService, grpc: bool
 ) -> envoy.Route:
-    route = envoy.Route(name=name, match=match, metadata=istio_metadata(rules.meta))
+    route = make(envoy.Route, name=name, match=match, metadata=istio_metadata(rules.meta))
     if rule.redirect is not None:
         route.redirect = redirect(rule.redirect)
     elif rule.direct_response is not None:

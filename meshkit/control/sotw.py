@@ -17,6 +17,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from meshkit.xds.messages import NodeMessage
+
 from .catalog import View
 from .encoding import Encoded
 from .naming import CDS, EDS, LDS, PUSH_ORDER
@@ -27,14 +29,14 @@ __all__ = ["SotwMachine", "SotwRequest", "SotwResponse"]
 
 @dataclass(frozen=True, slots=True)
 class SotwRequest:
-    """A DiscoveryRequest. ``node`` is the bytes of a core.v3.Node; ``error`` is the text of error_detail."""
+    """A DiscoveryRequest. ``error`` is the text of error_detail."""
 
     type_url: str
     names: tuple[str, ...] = ()
     version: str = ""
     nonce: str = ""
     error: str = ""
-    node: bytes | None = None
+    node: NodeMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from envoy_data_plane.envoy.config.core.v3 import Metadata
 from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 from envoy_data_plane.google.protobuf import Any, ListValue, Struct, Value
 
+from .making import make
 from .model import Meta, Percent
 
 __all__ = ["any_of", "fraction", "istio_metadata", "services_metadata", "struct"]
@@ -15,12 +16,12 @@ _PLURALS = {"VirtualService": "virtual-service", "DestinationRule": "destination
 
 def any_of(url: str, message: bytes = b"") -> Any:
     """A google.protobuf.Any of a message by its full name."""
-    return Any(type_url=f"type.googleapis.com/{url}", value=message)
+    return make(Any, type_url=f"type.googleapis.com/{url}", value=message)
 
 
 def struct(**texts: str) -> Struct:
     """A google.protobuf.Struct of texts."""
-    return Struct(fields={name: Value(string_value=text) for name, text in texts.items()})
+    return make(Struct, fields={name: make(Value, string_value=text) for name, text in texts.items()})
 
 
 def config_path(meta: Meta) -> str:
@@ -30,21 +31,21 @@ def config_path(meta: Meta) -> str:
 
 def istio_metadata(meta: Meta) -> Metadata:
     """The metadata that says which Istio resource something was made from."""
-    return Metadata(filter_metadata={"istio": struct(config=config_path(meta))})
+    return make(Metadata, filter_metadata={"istio": struct(config=config_path(meta))})
 
 
 def services_metadata(host: str, namespace: str, meta: Meta | None = None, subset: str = "") -> Metadata:
     """The metadata of a cluster: whose it is, and the DestinationRule and subset it obeys."""
     service = struct(host=host, name=host, namespace=namespace)
-    fields = {"services": Value(list_value=ListValue(values=[Value(struct_value=service)]))}
+    fields = {"services": make(Value, list_value=make(ListValue, values=[make(Value, struct_value=service)]))}
     if meta is not None:
-        fields["config"] = Value(string_value=config_path(meta))
+        fields["config"] = make(Value, string_value=config_path(meta))
     if subset:
-        fields["subset"] = Value(string_value=subset)
-    return Metadata(filter_metadata={"istio": Struct(fields=fields)})
+        fields["subset"] = make(Value, string_value=subset)
+    return make(Metadata, filter_metadata={"istio": make(Struct, fields=fields)})
 
 
 def fraction(percent: Percent) -> FractionalPercent:
     """A percentage in parts per million, as Istio writes it."""
     million = FractionalPercentDenominatorType.MILLION
-    return FractionalPercent(numerator=round(percent.value * 10_000), denominator=million)
+    return make(FractionalPercent, numerator=round(percent.value * 10_000), denominator=million)

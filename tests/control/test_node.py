@@ -6,9 +6,11 @@ import pytest
 from envoy.config.core.v3 import base_pb2
 from google.protobuf import struct_pb2
 
+from meshkit.codec import compile_schema
 from meshkit.control.naming import Proxy
 from meshkit.control.node import Node, read_node
 from meshkit.errors import InvalidArgument
+from meshkit.xds.messages import NODE
 
 
 def read(identity: str = "", locality: base_pb2.Locality | None = None, **metadata: object) -> Node:
@@ -17,7 +19,7 @@ def read(identity: str = "", locality: base_pb2.Locality | None = None, **metada
     message = base_pb2.Node(
         id=identity, metadata=struct, locality=locality, user_agent_name="envoy", user_agent_version="1"
     )
-    return read_node(message.SerializeToString())
+    return read_node(compile_schema(NODE).decode(message.SerializeToString()))
 
 
 def test_metadata_becomes_plain_values():
@@ -45,7 +47,6 @@ def test_what_configuration_depends_on():
     assert node.proxy == Proxy(True, "demo", (("a", "1"), ("b", "2")))
 
 
-@pytest.mark.parametrize(("data", "words"), [(None, "missing node information"), (b"\xff", "the node cannot be read")])
-def test_no_node_is_an_error_of_the_client(data, words):
-    with pytest.raises(InvalidArgument, match=words):
-        read_node(data)
+def test_no_node_is_an_error_of_the_client():
+    with pytest.raises(InvalidArgument, match="missing node information"):
+        read_node(None)

@@ -1,0 +1,27 @@
+"""Messages made without pydantic are the messages that the constructors make."""
+
+from __future__ import annotations
+
+import pytest
+from envoy_data_plane.envoy.config.core.v3 import HeaderValue
+from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, Route, RouteMatch
+
+from meshkit.control.making import make
+
+
+def test_a_message_has_the_values_given_and_the_defaults_of_its_fields():
+    match = make(RouteMatch, prefix="/", headers=[make(HeaderMatcher, name="x", present_match=True)])
+    expected = RouteMatch(prefix="/", headers=[HeaderMatcher(name="x", present_match=True)])
+    assert match == expected
+    assert bytes(make(Route, name="a", match=match)) == bytes(Route(name="a", match=expected))
+    assert vars(make(HeaderValue)) == vars(HeaderValue())
+
+
+def test_lists_and_mappings_are_not_shared():
+    make(Route).request_headers_to_remove.append("x")
+    assert make(Route).request_headers_to_remove == []
+
+
+def test_a_field_that_is_none_is_an_error():
+    with pytest.raises(TypeError, match="HeaderValue has no field keyy"):
+        make(HeaderValue, keyy="x")  # type: ignore[call-arg]
