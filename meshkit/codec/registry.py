@@ -77,6 +77,8 @@ def _protobuf_encoder(cls: Any) -> Callable[[Any], bytes]:
     serialize = cls.SerializeToString
 
     def encode(message: Any) -> bytes:
+        if not isinstance(message, cls):
+            raise EncodeError(cls.__name__, "", f"expected {cls.__name__}, got {type(message).__name__}")
         try:
             return cast(bytes, serialize(message))
         except (TypeError, ValueError) as error:

@@ -1,0 +1,46 @@
+"""Generated text: found by inspect, and named in tracebacks."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+
+import pytest
+
+from meshkit.codec import EncodeError, Field, Schema, compile_schema
+from meshkit.codec.program import function
+from meshkit.codec.text import Text
+
+LEAF = Schema("a.Leaf", (Field("n", 1, "int32"),))
+OTHER_LEAF = Schema("b.Leaf", (Field("s", 1, "string"),))
+TOP = Schema("a.Top", (Field("one", 1, "message", schema=LEAF), Field("two", 2, "message", schema=OTHER_LEAF)))
+
+
+def test_functions_are_made_once() -> None:
+    assert function("decode", TOP) is function("decode", TOP)
+
+
+def test_two_messages_of_one_name() -> None:
+    made = compile_schema(TOP).decode(b"\x0a\x02\x08\x05\x12\x03\x0a\x01x")
+    assert (made.one.n, made.two.s) == (5, "x")
+    assert compile_schema(TOP).encode(made) == b"\x0a\x02\x08\x05\x12\x03\x0a\x01x"
+
+
+def test_the_text_is_found() -> None:
+    assert "_one = decode_Leaf(" in inspect.getsource(function("decode", TOP))
+    assert "m.two" in inspect.getsource(function("encode", TOP))
+
+
+def test_tracebacks_show_the_line() -> None:
+    with pytest.raises(EncodeError) as caught:
+        compile_schema(LEAF).encode(object())
+    assert "<meshkit.codec encode a.Leaf" in "".join(traceback.format_exception(caught.value))
+
+
+def test_lines_know_what_they_are_about() -> None:
+    text = Text()
+    with text.block("if x:"), text.about("field"):
+        text.add("y = 1")
+    text.add("")
+    assert str(text) == "if x:\n    y = 1\n\n"
+    assert [text.place_of(line) for line in (1, 2, 3)] == ["", "field", ""]
