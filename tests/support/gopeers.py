@@ -1,7 +1,7 @@
 """Programs written in Go, as peers: built from the module proxy once, into a cache outside the tree.
 
-``MESHKIT_CACHE`` names the cache (default ``~/.cache/meshkit``). A program that cannot be built fails the tests that need
-it: nothing is skipped. Go's own settings (GOPROXY, GOFLAGS, ...) are the machine's affair.
+``MESHKIT_CACHE`` names the cache (default ``~/.cache/meshkit``). A program that cannot be built fails the tests that
+need it: nothing is skipped. Go's own settings (GOPROXY, GOFLAGS, ...) are the machine's affair.
 """
 
 from __future__ import annotations
