@@ -1,0 +1,57 @@
+"""What a unary call costs, counted rather than timed, so that it cannot creep up."""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import pstats
+from collections import Counter
+from pathlib import Path
+
+import meshkit
+from meshkit.rpc import Channel, Client, Context, Method, Server, Servicer
+
+HOME = str(Path(meshkit.__file__).parent)
+ECHO = Method("/cost.v1.Cost/Echo", bytes, bytes, name="echo")
+CALLS = 3200
+AT_ONCE = 64
+CEILING = 125  # Python functions of this package per call, both ends together
+RPC_CEILING = 26
+
+
+class _Echo(Servicer):
+    __service_name__ = "cost.v1.Cost"
+    __methods__ = (ECHO,)
+
+    async def echo(self, request: bytes, ctx: Context, /) -> bytes:
+        return request
+
+
+async def count() -> Counter[str]:
+    """Calls of our Python functions per unary call, by room."""
+    server = Server([_Echo()], health=False, reflection=False)
+    port = await server.listen()
+    async with Channel(f"127.0.0.1:{port}") as channel:
+        client = Client(channel)
+
+        async def work(calls: int) -> None:
+            for _ in range(calls):
+                await client._mesh_unary(ECHO, b"x" * 20, 5.0, None, None)
+
+        await asyncio.gather(*(work(4) for _ in range(AT_ONCE)))
+        profile = cProfile.Profile()
+        profile.enable()
+        await asyncio.gather(*(work(CALLS // AT_ONCE) for _ in range(AT_ONCE)))
+        profile.disable()
+    await server.close()
+    counted: Counter[str] = Counter()
+    for (file, _, _), (_, calls, *_) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]  # not in typeshed
+        if file.startswith(HOME):
+            counted[Path(file).relative_to(HOME).parts[0]] += calls
+    return Counter({room: calls / CALLS for room, calls in counted.items()})
+
+
+async def test_python_calls_per_unary_call() -> None:
+    counted = await count()
+    assert counted["rpc"] <= RPC_CEILING, counted
+    assert counted.total() <= CEILING, counted
