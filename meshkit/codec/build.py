@@ -49,9 +49,9 @@ def builder(schema: Schema, values: list[tuple[str, str]]) -> Emitted:
     build: Any = schema.build or _tuple_class(schema.type_name, [name for name, _ in values])
     if isinstance(build, type) and dataclasses.is_dataclass(build):
         return _stores(build, _with_defaults(build, values))
-    arguments = ", ".join(expression for _, expression in values)
+    arguments = "".join(f"{expression}, " for _, expression in values)
     if isinstance(build, type) and issubclass(build, tuple):
-        return [f"return new_tuple(CLS, ({arguments},))"], {"new_tuple": cast(Any, tuple).__new__, "CLS": build}
+        return [f"return new_tuple(CLS, ({arguments}))"], {"new_tuple": cast(Any, tuple).__new__, "CLS": build}
     return [f"return build({arguments})"], {"build": build}
 
 

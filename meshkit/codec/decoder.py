@@ -165,7 +165,10 @@ class _Decoder:
                 self._dispatch(level, branches[middle:])
             return
         for tag, field, write in branches:
-            with self.text.about(level.place(field)), self.text.block(f"if {level.tag} == {tag}:"):
+            with (
+                self.text.about(level.place(field)),
+                self.text.block(f"if {level.tag} == {tag}:  # {level.place(field)}"),
+            ):
                 self.tails.before(level, field)
                 write(level, field)
                 self._clear_others(level, field)

@@ -66,7 +66,7 @@ class _Encoder:
     def _field(self, field: Field) -> None:
         if field.convert is not None or field.kind == "inline":
             raise TypeError(f"{self.schema.name}.{field.name} is read only: it has no way back to bytes")
-        self.text.add(f"v = m.{field.name}")
+        self.text.add(f"v = m.{field.name}  # {field.number}")
         if field.kind == "map":
             self._map(field)
         elif field.repeated:

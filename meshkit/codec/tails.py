@@ -62,8 +62,10 @@ class Tails:
 
 
 def _fits(schema: Schema) -> bool:
-    fields = schema.fields
-    return len(fields) > 2 and fields[0].kind == "inline" and not any(_is_mutable(field) for field in fields[1:])
+    first, *rest = schema.fields or (None,)
+    if first is None or first.kind != "inline" or any(_is_mutable(field) for field in rest):
+        return False
+    return any(field.kind != "ignore" for field in rest)
 
 
 def _is_mutable(field: Field) -> bool:

@@ -76,6 +76,10 @@ def test_values_in_table_order_for_a_function_and_a_tuple_for_none() -> None:
     assert (built.a, built.b, type(built).__name__) == ("x", (1, 2), "Name")
 
 
+def test_a_table_of_nothing() -> None:
+    assert compile_schema(Schema("t", (Field("a", 1, "ignore"),))).decode(DATA) == ()
+
+
 def test_a_refusal_of_the_class_is_a_decode_error() -> None:
     with pytest.raises(ValueError, match="Thing: a is empty at byte 0"):
         compile_schema(Schema("Thing", FIELDS, Checked)).decode(b"")

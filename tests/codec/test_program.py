@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 import traceback
+import types
+from pathlib import Path
 
 import pytest
 
-from meshkit.codec import EncodeError, Field, Schema, compile_schema
+from meshkit.codec import EncodeError, Field, Schema, codec_for, compile_schema
 from meshkit.codec.program import function
 from meshkit.codec.text import Text
 
@@ -44,3 +48,15 @@ def test_lines_know_what_they_are_about() -> None:
     text.add("")
     assert str(text) == "if x:\n    y = 1\n\n"
     assert [text.place_of(line) for line in (1, 2, 3)] == ["", "field", ""]
+
+
+def test_the_documented_text_is_what_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "codec.md").read_text()
+    code, encode, decode = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    module = types.ModuleType("people")
+    monkeypatch.setitem(sys.modules, "people", module)
+    exec(code, vars(module))
+    codec = codec_for(module.Person)
+    assert inspect.getsource(codec.encode) == encode
+    assert inspect.getsource(codec.decode) == decode
+    assert codec.decode(codec.encode(module.Person("Ada", 36))) == module.Person("Ada", 36)
