@@ -19,7 +19,7 @@ from .exchange import Exchange
 from .interceptor import Interceptor
 from .invocation import Invocation, deadline_outcome, error_of
 from .method import Rep
-from .unary import UnaryCall, unary_attempt
+from .unary import UnaryCall
 
 __all__ = ["Channel", "connection_for", "try_again"]
 
@@ -56,7 +56,7 @@ class Channel(GrpclibCompat):
         while True:
             connection = self._pool.ready_nowait() or await connection_for(self._pool, call)
             try:
-                outcome = await unary_attempt(connection, call)
+                outcome = await call.attempt(connection)
             except ConnectionLost:  # it closed between the choice and the call: nothing was sent
                 await asyncio.sleep(0)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import timedelta
 from typing import Any
 
 from meshkit.deadline import encode_timeout, seconds_of
@@ -22,8 +23,8 @@ _DEADLINE_EXCEEDED = 4
 CANCELLED = Outcome(1, "the caller cancelled the call")
 """The end of a call that its caller gave up."""
 
-_TIMEOUT_FIELDS: dict[float, tuple[bytes, bytes]] = {}
-_MAX_TIMEOUT_FIELDS = 256
+_TIMEOUTS: dict[float | timedelta, tuple[float, tuple[bytes, bytes]]] = {}  # programs use few different ones
+_MAX_TIMEOUTS = 256
 
 
 class Invocation:
@@ -49,21 +50,17 @@ class Invocation:
         self.fields: RawHeaders = encode_metadata(metadata) if metadata else ()
         self.deadline: float | None = None
         self._timeout_field: tuple[bytes, bytes] | None = None
-        seconds = seconds_of(timeout)
-        if seconds is not None:
-            self._start_clock(seconds)
+        if timeout is not None:
+            self._start_clock(timeout)
         context = CURRENT.get()
         if context is not None:
             self._inherit(context)
 
-    def _start_clock(self, seconds: float) -> None:
-        if not seconds < math.inf:
-            if seconds == math.inf:
-                return
-            raise ValueError(f"timeout {seconds!r} is not a number of seconds")
-        self.deadline = time.monotonic() + seconds
-        field = _TIMEOUT_FIELDS.get(seconds)
-        self._timeout_field = _timeout_field(seconds) if field is None else field
+    def _start_clock(self, timeout: float | timedelta) -> None:
+        known = _TIMEOUTS.get(timeout) or _learn(timeout)
+        if known is not None:
+            self.deadline = time.monotonic() + known[0]
+            self._timeout_field = known[1]
 
     def _inherit(self, context: Context) -> None:
         if self.options.propagate_deadline and (deadline := context.deadline) is not None:
@@ -109,11 +106,17 @@ class Invocation:
         return (field, *self.fields)
 
 
-def _timeout_field(seconds: float) -> tuple[bytes, bytes]:
-    field = (b"grpc-timeout", encode_timeout(seconds))
-    if len(_TIMEOUT_FIELDS) < _MAX_TIMEOUT_FIELDS:
-        _TIMEOUT_FIELDS[seconds] = field
-    return field
+def _learn(timeout: float | timedelta) -> tuple[float, tuple[bytes, bytes]] | None:
+    """Seconds and header field of a timeout, remembered; None for an infinite one."""
+    seconds = seconds_of(timeout)
+    if seconds is None or seconds == math.inf:
+        return None
+    if not seconds < math.inf:
+        raise ValueError(f"timeout {timeout!r} is not a number of seconds")
+    known = (seconds, (b"grpc-timeout", encode_timeout(seconds)))
+    if len(_TIMEOUTS) < _MAX_TIMEOUTS:
+        _TIMEOUTS[timeout] = known
+    return known
 
 
 def error_of(outcome: Outcome, initial: Metadata = EMPTY) -> RpcError:
