@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
@@ -57,7 +58,7 @@ def builder(schema: Schema, values: list[tuple[str, str]]) -> Emitted:
 
 def _tuple_class(name: str, fields: list[str]) -> Any:
     make: Any = collections.namedtuple  # its fields are known at run time only
-    return make(name, fields)
+    return make(re.sub(r"\W", "_", name), fields)
 
 
 def _with_defaults(cls: Any, values: list[tuple[str, str]]) -> list[tuple[str, str]]:

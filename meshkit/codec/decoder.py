@@ -94,7 +94,7 @@ class _Decoder:
         """The value of a field's local before the first byte is read."""
         self.text.add(f"_{field.name} = {f'obj.{field.name}' if self.merge else self._initial(field)}")
         if self.frame.is_spanned(field):
-            self.text.add(f"_{field.name}_at = -1")
+            self.text.add(f"at_{field.name} = -1")
             if self.merge:
                 self._resume(field)
 
@@ -104,7 +104,7 @@ class _Decoder:
         if leaf is not None:
             parts = f"{self.frame.constant('parts', leaf_reader(field.kind))}(_{field.name})"
             with self.text.block(f"if _{field.name} is not None:"):
-                self.text.add("again = again or {}", f"_{field.name}_at = 0")
+                self.text.add("again = again or {}", f"at_{field.name} = 0")
                 self.text.add(f"again[{field.name!r}] = [{self.frame.link('encode', leaf)}({parts})]")
 
     def _initial(self, field: Field) -> str:
@@ -229,7 +229,7 @@ class _Decoder:
             return
         self.text.add(f"_{field.name} = {self._initial(field)}")
         if self.frame.is_spanned(field):
-            self.text.add(f"_{field.name}_at = -1")
+            self.text.add(f"at_{field.name} = -1")
         if self.frame.is_spanned(field) or self.frame.is_merged(field):
             self.text.add("if again is not None:", f"    forget(again, {field.name!r})")
 

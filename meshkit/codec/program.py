@@ -5,6 +5,7 @@ The text of a function is found by `inspect.getsource` and shown in tracebacks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -53,6 +54,7 @@ def _later(scope: dict[str, Any], name: str, kind: str, schema: Schema) -> Calla
 
 
 def _unique(name: str, scope: dict[str, Any]) -> str:
-    while name in scope:
+    name = re.sub(r"\W", "_", name)
+    while name in scope or name.endswith("_fault"):  # that is what the helpers are called
         name += "_"
     return name

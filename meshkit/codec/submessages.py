@@ -63,14 +63,14 @@ class SubMessages:
     def _singular(self, field: Field) -> None:
         """The first occurrence is read at once; later ones are remembered for `again`."""
         name, spanned = f"_{field.name}", self.frame.is_spanned(field)
-        with self.text.block(f"if {name}_at < 0:" if spanned else f"if {name} is None:"):
+        with self.text.block(f"if at_{field.name} < 0:" if spanned else f"if {name} is None:"):
             if spanned:
-                self.text.add(f"{name}_at = at")
+                self.text.add(f"at_{field.name} = at")
             if field.kind == "wrapper" and field.value in ("bool", "int32", "int64", "uint32", "uint64"):
                 self._short_wrapper(field, name)
             else:
                 self._value(field, name)
-        first = f"{name}_at" if spanned else "-1"
+        first = f"at_{field.name}" if spanned else "-1"
         self.text.add("else:", f"    again = repeat(again, {field.name!r}, data, {first}, pos, stop)")
 
     def _short_wrapper(self, field: Field, name: str) -> None:

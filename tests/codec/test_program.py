@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from meshkit.codec import EncodeError, Field, Schema, codec_for, compile_schema
+from meshkit.codec import DecodeError, EncodeError, Field, Schema, codec_for, compile_schema
 from meshkit.codec.program import function
 from meshkit.codec.text import Text
 
@@ -28,6 +28,29 @@ def test_two_messages_of_one_name() -> None:
     made = compile_schema(TOP).decode(b"\x0a\x02\x08\x05\x12\x03\x0a\x01x")
     assert (made.one.n, made.two.s) == (5, "x")
     assert compile_schema(TOP).encode(made) == b"\x0a\x02\x08\x05\x12\x03\x0a\x01x"
+
+
+def test_names_that_the_text_uses_itself() -> None:
+    fault = Schema("t.fault", (Field("value", 1, "int32"),))
+    odd = Schema("t.Some-thing", (Field("tag", 1, "int32"),))
+    table = Schema(
+        "t.Odd",
+        (
+            Field("start", 1, "wrapper", value="int32"),
+            Field("start_at", 2, "wrapper", value="int32"),
+            Field("at", 3, "int32"),
+            Field("data", 4, "message", schema=fault),
+            Field("pos", 5, "message", schema=odd),
+            Field("end", 6, "string", repeated=True),
+        ),
+    )
+    codec = compile_schema(table)
+    data = b"\x0a\x02\x08\x01\x12\x02\x08\x02\x18\x03\x22\x02\x08\x04\x2a\x02\x08\x05\x32\x01x"
+    made = codec.decode(data)
+    assert (made.start, made.start_at, made.at, made.data.value, made.pos.tag, made.end) == (1, 2, 3, 4, 5, ("x",))
+    assert codec.encode(made) == data
+    with pytest.raises(DecodeError, match=r"Odd\.data\.value"):
+        codec.decode(b"\x22\x02\x08\x80")
 
 
 def test_the_text_is_found() -> None:

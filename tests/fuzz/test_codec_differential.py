@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError as UpbError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshkit.codec import DecodeError, codec_for
+from meshkit.codec import DecodeError, codec_for, compile_schema
 from tests.support.message_types import KEYS, SCALARS, WRAPPED, FieldSpec, Types, make_types
-from tests.support.wire_cases import betterproto2_errs, damage, fill, normalized
+from tests.support.wire_cases import betterproto2_errs, damage, fill, normalized, tables_of
 
 CASES = int(os.environ.get("MESHKIT_FUZZ_CASES", "2000"))
 VALUES = 20 if CASES <= 2000 else 200
@@ -87,6 +87,28 @@ def _compare_with_betterproto2(cls: Any, codec: Any, data: bytes, decoded: Any, 
         warnings.simplefilter("ignore")
         assert bytes(decoded) == encoded
         assert codec.encode(cls.parse(data)) == encoded
+
+
+@budget
+@given(schemas(), st.integers(0, 2**32))
+def test_tables_read_and_write_the_same(types: Types, seed: int) -> None:
+    random, upb = Random(seed), types.upb[0]
+    codec = compile_schema(tables_of(types)[0])
+    for _ in range(VALUES):
+        data = fill(random, types, 0).SerializeToString(deterministic=True)
+        assert upb.FromString(codec.encode(codec.decode(data))).SerializeToString(deterministic=True) == data
+        data = damage(random, data, fill(random, types, 0).SerializeToString())
+        theirs, ours = _upb(upb, data), _mine(codec, data)
+        if isinstance(ours, DecodeError):
+            assert theirs is None or ours.reason.startswith(STRICTER), (
+                data.hex(),
+                types.specs,
+            )
+        else:
+            assert theirs is not None
+            theirs.DiscardUnknownFields()
+            if not any(field.label == "map" for spec in types.specs for field in spec):
+                assert normalized(upb.FromString(codec.encode(ours))) == normalized(theirs), (data.hex(), types.specs)
 
 
 @budget

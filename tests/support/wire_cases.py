@@ -10,6 +10,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from meshkit.codec import Field, Schema
+
 from .message_types import SCALARS, WRAPPED, FieldSpec, Types
 
 _EDGES: dict[str, tuple[Any, ...]] = {
@@ -166,6 +168,30 @@ _PIECES = (
 # -- what is meant to differ -----------------------------------------------------------------------------------------
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def tables_of(types: Types) -> list[Schema]:
+    """The same messages as tables of our own: unknown fields are not kept, repeated ones are tuples."""
+    tables: list[Schema] = []
+    for index, spec in enumerate(types.specs):
+        tables.append(Schema(f"t.M{index}", tuple(_table_field(field, tables) for field in spec)))
+    return tables
+
+
+def _table_field(field: FieldSpec, tables: list[Schema]) -> Field:
+    kind, value = field.kind, "string"
+    if kind in WRAPPED:
+        kind, value = {"Timestamp": "datetime", "Duration": "timedelta"}.get(kind, "wrapper"), VALUE_KINDS.get(kind, "")
+    schema = None
+    if kind.startswith("M"):
+        kind, schema = "message", lambda: tables[int(field.kind[1:])]
+    if field.label == "map":
+        return Field(field.name, field.number, "map", key=field.key, value=kind, wraps=value, schema=schema)
+    repeated, oneof = field.label == "repeated", "choice" if field.label == "oneof" else ""
+    optional = field.label == "optional"
+    return Field(
+        field.name, field.number, kind, value=value, repeated=repeated, oneof=oneof, optional=optional, schema=schema
+    )
 
 
 def betterproto2_errs(message: Any) -> bool:
