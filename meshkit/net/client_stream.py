@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from meshkit.metadata import RawHeaders
 from meshkit.wire import Connection, ErrorCode, Stream
@@ -124,5 +124,11 @@ class ClientStream:
         """Nothing is sent or told from now on."""
         self.over = True
         self.sink = _NOBODY
+        if self.stream is not None:
+            self.stream.context = _OVER  # it refers to this call and this call to it: leave no cycle behind
         self.pending = _NOTHING
         self.opening = None
+
+
+_OVER = ClientStream(cast(_Owner, None), _NOBODY)  # stands for every call that is over, where late events look for one
+_OVER.over = True

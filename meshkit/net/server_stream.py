@@ -196,6 +196,7 @@ class ServerStream:
         """Nothing is sent or told from now on."""
         self.over = True
         self.sink = _NOBODY
+        self._stream.context = None  # it refers to this call and this call to it: leave no cycle behind
         if self._timer is not None:
             self._timer.cancel()
         if self.unread:
