@@ -12,8 +12,8 @@ GOAWAY, and opening streams.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from struct import Struct
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from meshkit.metadata import RawHeaders
 
 from . import codes
 from .codes import CONTINUATION, MAX_STREAM_ID, MIN_FRAME_SIZE, PREFACE, ErrorCode, Role, Setting
+from .control import NEVER
 from .events import Event, Reset, Terminated
 from .faults import ConnectionFault, StreamFault, StreamsExhausted
 from .grpc import encode_status_message
@@ -30,10 +31,11 @@ from .stream import Stream
 
 __all__ = ["Connection", "ConnectionStatistics"]
 
-_FRAME: Final = Struct(">HBBBL")
+_FRAME: Final = Struct(">LBL")  # length (24 bits) and type, flags, stream
 _HEADER: Final = 9
 _RESPONSE: Final = ((b":status", b"200"), (b"content-type", b"application/grpc"))
 _DEFAULTS: Final = Limits()
+_TYPE_AT: Final = 3  # of the type in a frame
 _GOAWAY: Final = Struct(">LL")
 
 
@@ -63,15 +65,33 @@ class Connection(Receiving):
         self._preface_by = now + limits.preface_timeout
         self._settings_by = now + limits.settings_timeout
         self._preface_left = len(PREFACE) if self._is_server else 0
-        self.next_deadline = self._preface_by
+        self.next_deadline = min(self._preface_by, self._settings_by)
+        self._handlers = self._table()
         if not self._is_server:
-            self._write(PREFACE)
+            self._out.append(PREFACE)
+            self.output_size += len(PREFACE)
         self._frame(codes.SETTINGS, 0, 0, self._our_settings())
         if limits.connection_window > codes.DEFAULT_WINDOW:
             self._credit(0, limits.connection_window - codes.DEFAULT_WINDOW)
 
     def __repr__(self) -> str:
         return repr(self.statistics())
+
+    def _table(self) -> tuple[Callable[[int, int, bytes, int, int], None], ...]:
+        """A handler for each frame type, in the order of section 6."""
+        known = (
+            self._on_data,
+            self._on_headers,
+            self._on_priority,
+            self._on_rst_stream,
+            self._on_settings,
+            self._on_push_promise,
+            self._on_ping,
+            self._on_goaway,
+            self._on_window_update,
+            self._on_continuation,
+        )
+        return known + (self._on_unknown,) * (256 - len(known))
 
     def _our_settings(self) -> bytes:
         limits = self.limits
@@ -101,10 +121,12 @@ class Connection(Receiving):
         try:
             if self._preface_left:
                 at = self._check_preface(buffer)
-            self._buffer = buffer[self._frames(buffer, at) :]
+            at = self._frames(buffer, at)
+            self._buffer = buffer[at:]
         except ConnectionFault as fault:
             self._terminate(fault.code, fault.reason)
-        self._rearm()
+        if self.next_deadline < NEVER or self._buffer:
+            self._rearm()
         return events
 
     def _frames(self, buffer: bytes, at: int) -> int:
@@ -112,36 +134,35 @@ class Connection(Receiving):
         end = len(buffer)
         unpack, handlers = _FRAME.unpack_from, self._handlers
         while end - at >= _HEADER:
-            high, low, kind, flags, stream_id = unpack(buffer, at)
+            size, flags, stream_id = unpack(buffer, at)
+            kind, size = size & 255, size >> 8
             start = at + _HEADER
-            size = high << 8 | low
             if size > MIN_FRAME_SIZE:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
-            if end - start < size:
+            if start + size > end:
                 break
             at = start + size
-            if (self._preface_by < inf or self._open_block is not None or kind > CONTINUATION) and not self._expected(
-                kind
-            ):
-                continue
+            if self._unusual:
+                self._expect(kind)
             try:
                 handlers[kind](flags, stream_id & MAX_STREAM_ID, buffer, start, at)
             except StreamFault as fault:
                 self._refuse(fault)
         return at
 
-    def _expected(self, kind: int) -> bool:
-        """Rules about what may come now; False for frames of unknown types, which are passed over (section 4.1)."""
+    def _expect(self, kind: int) -> None:
+        """What may come first (section 3.4), and inside of a header block (6.10)."""
         if self._open_block is not None and kind != CONTINUATION:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame between HEADERS and its CONTINUATION")
-        if self._preface_by < inf:
+        if self._preface_by < NEVER:
             if kind != codes.SETTINGS:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
-            self._preface_by = inf
-        if kind > CONTINUATION:
-            self._spend(1, "frames of unknown types")
-            return False
-        return True
+            self._preface_by = NEVER
+            self._unusual = False
+
+    def _on_unknown(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> None:
+        """Frames of types that we do not know are passed over (section 4.1)."""
+        self._spend(1, "frames of unknown types")
 
     def _check_preface(self, buffer: bytes) -> int:
         """How much of the client's preface (section 3.4) ``buffer`` begins with."""
@@ -199,24 +220,28 @@ class Connection(Receiving):
         replaces ``limits.max_receive_message`` for it. Raises StreamsExhausted where `can_open` is False."""
         if not self.can_open:
             raise StreamsExhausted
-        stream = self._new_stream(
-            self._next_id, self.limits.max_receive_message if max_message is None else max_message
-        )
-        self._next_id += 2
+        stream_id = self._next_id
+        self._next_id = stream_id + 2
+        if max_message is None:
+            max_message = self.limits.max_receive_message
+        stream = Stream(stream_id, self._stream_send_window, self._stream_window, max_message)
+        self.streams[stream_id] = stream
         stream.context = context
         self.send_headers(stream, fields, end=end)
         return stream
 
     def acknowledge(self, stream: Stream, size: int) -> None:
         """The application consumed messages of ``size`` bytes: the peer may send as much again."""
+        if stream.state & 2:
+            return
         if size >= stream.unacked_app:
-            credit, stream.unacked_app = stream.unacked_wire, 0
+            credit = stream.unacked_wire
+            stream.unacked_app = stream.unacked_wire = 0
         else:
             credit = min(size, stream.unacked_wire)
             stream.unacked_app -= size
-        stream.unacked_wire -= credit
-        if credit and not stream.state & 2:
-            self._credit_stream(stream, credit)
+            stream.unacked_wire -= credit
+        self._credit_stream(stream, credit)
 
     # -- the connection
 
@@ -245,7 +270,11 @@ class Connection(Receiving):
         return self._events
 
     def _rearm(self) -> None:
-        self.next_deadline = inf if self.termination else min(self._preface_by, self._header_by, self._settings_by)
+        """`next_deadline` anew. HEADERS that stay unfinished count as an unfinished block."""
+        if self._open_block is None:
+            waiting = len(self._buffer) > _TYPE_AT and self._buffer[_TYPE_AT] == codes.HEADERS
+            self._header_by = min(self._header_by, self.now + self.limits.header_timeout) if waiting else NEVER
+        self.next_deadline = NEVER if self.termination else min(self._preface_by, self._header_by, self._settings_by)
 
     def statistics(self) -> ConnectionStatistics:
         """Counters and queues as a frozen value."""

@@ -40,38 +40,49 @@ def encode_integer(value: int, bits: int, pattern: int) -> bytes:
     return bytes(octets)
 
 
+class HeadersFrame:
+    """A block with its frame's head: length, type and flags, without and with END_STREAM; the stream comes between."""
+
+    __slots__ = ("block", "ending", "open", "size")
+
+    def __init__(self, block: bytes) -> None:
+        self.block = block
+        self.size = len(block) + 9
+        head = len(block).to_bytes(3, "big") + b"\x01"
+        self.open = head + b"\x04"  # END_HEADERS
+        self.ending = head + b"\x05"  # and END_STREAM
+
+
 class Encoder:
-    """Fields to blocks. A table that nothing is put into needs no upkeep but one word when the peer shrinks it."""
+    """Fields to blocks. A table that nothing is put into needs no upkeep but one word when the peer shrinks it.
 
-    __slots__ = ("_blocks", "_names", "_update")
+    ``frames``: the frames of header lists encoded lately, ready to be written.
+    """
 
-    _REMEMBERED: Final = 512
-    _LONGEST: Final = 2048
+    __slots__ = ("_names", "_update", "frames")
+
+    _REMEMBERED: Final = 64
+    _LONGEST: Final = 1024
 
     def __init__(self) -> None:
-        self._blocks: dict[RawHeaders, bytes] = {}
+        self.frames: dict[RawHeaders, HeadersFrame] = {}
         self._names: dict[bytes, bytes] = {}
         self._update = b""
 
     def table_size_shrunk(self) -> None:
         """The peer allows a smaller table than before: the next block must say that we know (section 4.2)."""
         self._update = b"\x20"  # size update to 0: we use none
+        self.frames.clear()
 
     def encode(self, fields: RawHeaders) -> bytes:
         """The block of ``fields`` (a tuple, names in lower case)."""
-        block = self._blocks.get(fields)
-        if block is None:
-            block = self._remember(fields)
+        block = b"".join([self._field(field) for field in fields])
         if self._update:
             block, self._update = self._update + block, b""
-        return block
-
-    def _remember(self, fields: RawHeaders) -> bytes:
-        block = b"".join([self._field(field) for field in fields])
-        if len(self._blocks) >= self._REMEMBERED:
-            del self._blocks[next(iter(self._blocks))]
-        if len(block) <= self._LONGEST:
-            self._blocks[fields] = block
+        elif len(block) <= self._LONGEST:
+            if len(self.frames) >= self._REMEMBERED:
+                self.frames.clear()  # lists that differ each time push out those that repeat, which soon are back
+            self.frames[fields] = HeadersFrame(block)
         return block
 
     def _field(self, field: tuple[bytes, bytes]) -> bytes:
@@ -79,29 +90,29 @@ class Encoder:
         if index is not None:
             return bytes((0x80 | index,))  # indexed field (section 6.1)
         name, value = field
-        return self._name(name) + encode_integer(len(value), 7, 0) + value
+        start = self._names.get(name)
+        if start is None:
+            start = self._name(name)
+        size = len(value)
+        return start + (bytes((size,)) if size < 127 else encode_integer(size, 7, 0)) + value
 
     def _name(self, name: bytes) -> bytes:
         """The start of a literal without indexing (section 6.2.2)."""
-        found = self._names.get(name)
-        if found is None:
-            index = STATIC_NAMES.get(name)
-            found = encode_integer(index, 4, 0) if index else b"\x00" + encode_integer(len(name), 7, 0) + name
-            if len(self._names) < self._REMEMBERED:
-                self._names[name] = found
-        return found
+        index = STATIC_NAMES.get(name)
+        start = encode_integer(index, 4, 0) if index else b"\x00" + encode_integer(len(name), 7, 0) + name
+        if len(self._names) < self._REMEMBERED:
+            self._names[name] = start
+        return start
 
 
 class Decoder:
     """Blocks to fields, within ``max_list`` bytes (each field counted with 32 more)."""
 
-    __slots__ = ("_at", "_block", "_max_list", "_pure", "_table")
+    __slots__ = ("_max_list", "_pure", "_table")
 
     def __init__(self, table_size: int, max_list: int) -> None:
         self._table = DynamicTable(table_size)
         self._max_list = max_list
-        self._block = b""
-        self._at = 0
         self._pure = True
 
     def decode(self, block: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
@@ -109,80 +120,89 @@ class Decoder:
 
         Raises ConnectionFault (COMPRESSION_ERROR; ENHANCE_YOUR_CALM for a bomb) and HeaderListTooLarge.
         """
-        self._block, self._at, self._pure = block, 0, True
-        fields: list[tuple[bytes, bytes]] = []
-        size = 0
+        self._pure = True
         try:
-            self._size_updates()
-            while self._at < len(block):
-                field = self._field()
-                size += len(field[0]) + len(field[1]) + OVERHEAD
-                if size <= self._max_list:
-                    fields.append(field)
-                elif size > _BOMB * self._max_list:
-                    raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"a header list of more than {size} bytes")
+            fields, size = self._fields(block, self._size_updates(block))
         except (IndexError, HuffmanError) as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}") from None
         if size > self._max_list:
             raise HeaderListTooLarge
         return tuple(fields), self._pure
 
-    def _size_updates(self) -> None:
-        """Section 4.2: only at the start of a block."""
-        block = self._block
-        while self._at < len(block) and block[self._at] & 0xE0 == 0x20:
-            size = self._integer(5)
+    def _size_updates(self, block: bytes) -> int:
+        """Section 4.2: only at the start of a block. Gives where the fields begin."""
+        at = 0
+        while at < len(block) and block[at] & 0xE0 == 0x20:
+            size, at = decode_integer(block, at, 5)
             if size > self._table.limit:
                 raise IndexError(f"table size update to {size}, over the limit of {self._table.limit}")
             self._table.resize(size)
             self._pure = False
+        return at
 
-    def _field(self) -> tuple[bytes, bytes]:
-        first = self._block[self._at]
-        if first & 0x80:  # indexed (6.1)
-            return self._entry(self._integer(7))
-        if first & 0x40:  # literal with incremental indexing (6.2.1)
-            field = self._literal(6)
+    def _fields(self, block: bytes, at: int) -> tuple[list[tuple[bytes, bytes]], int]:
+        """The fields from ``at`` on as far as the limit allows, and the size of all of them."""
+        fields: list[tuple[bytes, bytes]] = []
+        end, size, most = len(block), 0, self._max_list
+        while at < end:
+            first = block[at]
+            if first & 0x80:  # indexed (6.1)
+                index, at = (first & 127, at + 1) if first != 0xFF else decode_integer(block, at, 7)
+                field = STATIC[index] if 0 < index < _STATIC_LENGTH else self._entry(index)
+            elif first & 0x60 == 0x20:
+                raise IndexError("a table size update is not at the start of its block")
+            else:
+                field, at = self._literal(block, at, 6 if first & 0x40 else 4)
+            size += len(field[0]) + len(field[1]) + OVERHEAD
+            if size <= most:
+                fields.append(field)
+            elif size > _BOMB * most:
+                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"a header list of more than {size} bytes")
+        return fields, size
+
+    def _literal(self, block: bytes, at: int, bits: int) -> tuple[tuple[bytes, bytes], int]:
+        """With incremental indexing (6.2.1; prefix of 6 bits), without (6.2.2), or never indexed (6.2.3)."""
+        index, at = decode_integer(block, at, bits)
+        if index:
+            name = (STATIC[index] if index < _STATIC_LENGTH else self._entry(index))[0]
+        else:
+            name, at = decode_string(block, at)
+        value, at = decode_string(block, at)
+        field = (name, value)
+        if bits == 6:
             self._table.add(field)
             self._pure = False
-            return field
-        if first & 0x20:
-            raise IndexError("a table size update is not at the start of its block")
-        return self._literal(4)  # without indexing (6.2.2), never indexed (6.2.3)
-
-    def _literal(self, bits: int) -> tuple[bytes, bytes]:
-        index = self._integer(bits)
-        name = self._entry(index)[0] if index else self._string()
-        return name, self._string()
+        return field, at
 
     def _entry(self, index: int) -> tuple[bytes, bytes]:
-        if index >= _STATIC_LENGTH:
-            self._pure = False
-            return self._table[index - _STATIC_LENGTH]
-        if index == 0:
-            raise IndexError("index 0")
-        return STATIC[index]
+        """An entry of the dynamic table (section 2.3.3)."""
+        self._pure = False
+        if index < _STATIC_LENGTH:
+            raise IndexError(f"index {index}")
+        return self._table[index - _STATIC_LENGTH]
 
-    def _integer(self, bits: int) -> int:
-        most = (1 << bits) - 1
-        value = self._block[self._at] & most
-        self._at += 1
-        if value < most:
-            return value
-        for shift in range(0, 35, 7):  # five octets more are plenty: sizes are below 2**31
-            octet = self._block[self._at]
-            self._at += 1
-            value += (octet & 127) << shift
-            if octet < 128:
-                return value
-        raise IndexError("an integer is too long")
 
-    def _string(self) -> bytes:
-        huffman = self._block[self._at] & 0x80
-        length = self._integer(7)
-        end = self._at + length
-        if end > len(self._block):
-            raise IndexError("a string ends after its block")
-        raw = self._block[self._at : end]
-        self._at = end
-        return huffman_decode(raw) if huffman else raw
+def decode_integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
+    """An integer with a prefix of ``bits`` bits (section 5.1), and where what follows begins. Raises IndexError."""
+    most = (1 << bits) - 1
+    value = block[at] & most
+    at += 1
+    if value < most:
+        return value, at
+    for shift in range(0, 35, 7):  # five octets more are plenty: sizes are below 2**31
+        octet = block[at]
+        at += 1
+        value += (octet & 127) << shift
+        if octet < 128:
+            return value, at
+    raise IndexError("an integer is too long")
+
+
+def decode_string(block: bytes, at: int) -> tuple[bytes, int]:
+    """A string (section 5.2), and where what follows begins. Raises IndexError and HuffmanError."""
+    first = block[at]
+    length, at = (first & 127, at + 1) if first & 127 != 127 else decode_integer(block, at, 7)
+    end = at + length
+    if end > len(block):
+        raise IndexError("a string ends after its block")
+    return (huffman_decode(block[at:end]) if first & 0x80 else block[at:end]), end

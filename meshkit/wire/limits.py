@@ -28,6 +28,10 @@ class Limits:
     ``overhead_burst``, ``overhead_per_second``, ``overhead_per_frame``: a bucket for frames that carry nothing (PING,
     SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones; empty DATA counts ``empty_data_cost``). Time and every frame that
     does carry something, either way, fill it.
+    ``max_settings``: entries of one SETTINGS frame; each may change the windows of every stream.
+    ``max_unfinished``: bytes of messages that have only begun to arrive, over all streams of a connection; a stream
+    that goes over it is RESOURCE_EXHAUSTED, unless it is the only one. Holds memory against many streams that each send
+    all of a large message but its last byte.
     ``max_queued_answers``: acknowledgements of PING and SETTINGS waiting to be written for a peer that does not read.
     ``preface_timeout``, ``header_timeout``, ``settings_timeout``: how long the preface, the rest of a header block and
     the acknowledgement of our SETTINGS may take (slow headers).
@@ -48,6 +52,8 @@ class Limits:
     overhead_per_second: float = 100.0
     overhead_per_frame: int = 10
     empty_data_cost: int = 1000
+    max_settings: int = 32
+    max_unfinished: int = 64 << 20
     max_queued_answers: int = 1000
     preface_timeout: float = 15.0
     header_timeout: float = 10.0

@@ -11,37 +11,42 @@ from typing import Final
 from .codes import ErrorCode
 from .compression import InflateError, TooLarge, inflate
 from .faults import StreamFault
-from .stream import Stream
+from .stream import NO_PREFIX, Partial, Stream
 
-__all__ = ["PREFIX", "split", "whole"]
+__all__ = ["PREFIX", "add_pieces", "whole"]
 
 PREFIX: Final = 5
 _RESOURCE_EXHAUSTED: Final = 8
 
 
-def split(stream: Stream, chunk: bytes) -> list[tuple[int, bytes]]:
+def add_pieces(stream: Stream, chunk: bytes) -> list[tuple[int, bytes]]:
     """The messages, with their flags, that ``chunk`` completes; what is left waits in the stream.
 
     Raises StreamFault (RESOURCE_EXHAUSTED) as soon as a length over the stream's limit is seen, before it is buffered.
     """
-    if stream.parts is not None:
-        stream.parts.append(chunk)
-        stream.received += len(chunk)
-        if stream.received < (stream.needed or PREFIX):
-            return []
-        chunk = b"".join(stream.parts)
-        stream.parts = None
     messages: list[tuple[int, bytes]] = []
-    at, end, needed = 0, len(chunk), 0
+    at = 0
+    partial = stream.partial
+    if partial is not None and partial.flag == NO_PREFIX:
+        chunk, stream.partial = partial.joined() + chunk, None
+    elif partial is not None:
+        at = partial.size - partial.received
+        partial.add(chunk[:at])
+        if at > len(chunk):
+            return messages
+        messages.append((partial.flag, partial.joined()))
+        stream.partial = None
+    end = len(chunk)
     while end - at >= PREFIX:
-        needed = PREFIX + check_size(stream, int.from_bytes(chunk[at + 1 : at + PREFIX], "big"))
-        if end - at < needed:
-            break
-        messages.append((chunk[at], chunk[at + PREFIX : at + needed]))
-        at += needed
-        needed = 0
+        size = check_size(stream, int.from_bytes(chunk[at + 1 : at + PREFIX], "big"))
+        flag, at = chunk[at], at + PREFIX
+        if end - at < size:
+            stream.partial = Partial(flag, size, chunk[at:])
+            return messages
+        messages.append((flag, chunk[at : at + size]))
+        at += size
     if at < end:
-        stream.parts, stream.received, stream.needed = [chunk[at:]], end - at, needed
+        stream.partial = Partial(NO_PREFIX, PREFIX, chunk[at:])
     return messages
 
 

@@ -18,15 +18,16 @@ from .codes import DEFAULT_WINDOW, END_HEADERS, END_STREAM, MIN_FRAME_SIZE, Erro
 from .compression import compress
 from .hpack import Encoder
 from .limits import Limits
-from .stream import CLOSED, LOCAL_END, Stream
+from .stream import CLOSED, LOCAL_END, Outbox, Stream
 
 __all__ = ["BY_PEER", "BY_US", "Sending"]
 
-_FRAME: Final = Struct(">HBBBL")  # length (24 bits), type, flags, stream
-_MESSAGE: Final = Struct(">HBBBLBL")  # the same, and a gRPC prefix
+_HEAD: Final = Struct(">LBL")  # length (24 bits) and type, flags, stream
+_MESSAGE: Final = Struct(">LBLBL")  # the same, and a gRPC prefix
 _PREFIX: Final = Struct(">BL")
-_RST: Final = Struct(">HBBBLL")
+_RST: Final = Struct(">LBLL")
 _WORD: Final = Struct(">L")
+_RST_HEAD: Final = 4 << 8 | codes.RST_STREAM
 
 BY_US: Final = 1
 BY_PEER: Final = 2
@@ -45,8 +46,9 @@ class Sending:
         self.output_size = 0
         self.data_sent = 0
         self._is_server = role is Role.SERVER
-        self._out: list[bytes] = []
+        self._out: list[bytes | memoryview] = []
         self._answers = 0
+        self._unfinished = 0  # bytes of messages that have only begun to arrive
         self._encoder = Encoder()
         self._frame_size = MIN_FRAME_SIZE
         self._send_window = DEFAULT_WINDOW
@@ -54,6 +56,7 @@ class Sending:
         self._starved: dict[int, Stream] = {}
         self._resets: dict[int, int] = {}
         self._reset_order: deque[int] = deque()
+        self._forgotten_id = 0  # streams up to this one may have been reset without our remembering it
 
     # -- output
 
@@ -64,21 +67,16 @@ class Sending:
 
     def take_output(self) -> bytes:
         """Everything to write now, in one piece."""
-        out = self._out
-        if not out:
+        if not self.output_size:
             return b""
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
+        data = b"".join(self._out)
+        self._out.clear()
         self.output_size = self._answers = 0
         return data
 
-    def _write(self, data: bytes) -> None:
-        self._out.append(data)
-        self.output_size += len(data)
-
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        size = len(payload)
-        self._write(_FRAME.pack(size >> 8, size & 255, kind, flags, stream_id) + payload)
+        self._out.append(_HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload)
+        self.output_size += len(payload) + 9
 
     def _credit(self, stream_id: int, size: int) -> None:
         self._frame(codes.WINDOW_UPDATE, 0, stream_id, _WORD.pack(size))
@@ -90,23 +88,28 @@ class Sending:
 
         ``fields``: a tuple, pseudo-headers first. Does nothing once our half is over, as does every sending method.
         """
-        if stream.state & 1 or stream.end_queued:
+        if stream.state & 1:
+            return
+        outbox = stream.outbox
+        if outbox is not None and (end or outbox.ended):
+            if not outbox.ended:
+                outbox.trailers, outbox.ended = fields, True
             return
         stream.headers_sent = True
-        if end and stream.queued:
-            stream.trailers, stream.end_queued = tuple(fields), True
-            return
-        self._block(stream.id, self._encoder.encode(fields), END_STREAM if end else 0)
+        frame = self._encoder.frames.get(fields)
+        if frame is None:
+            self._block(stream.id, self._encoder.encode(fields), END_STREAM if end else 0)
+        else:
+            self.data_sent += 1
+            self._out += (frame.ending if end else frame.open, stream.tag, frame.block)
+            self.output_size += frame.size
         if end:
             self._ended(stream)
 
     def _block(self, stream_id: int, block: bytes, flags: int) -> None:
-        size, most = len(block), self._frame_size
         self.data_sent += 1
-        if size <= most:
-            self._write(_FRAME.pack(size >> 8, size & 255, codes.HEADERS, flags | END_HEADERS, stream_id) + block)
-            return
-        self._frame(codes.HEADERS, flags, stream_id, block[:most])
+        size, most = len(block), self._frame_size
+        self._frame(codes.HEADERS, flags | (END_HEADERS if size <= most else 0), stream_id, block[:most])
         for at in range(most, size, most):
             last = END_HEADERS if at + most >= size else 0
             self._frame(codes.CONTINUATION, last, stream_id, block[at : at + most])
@@ -114,95 +117,109 @@ class Sending:
     def send_message(self, stream: Stream, data: bytes, *, end: bool = False, compressed: bool = False) -> None:
         """Send one gRPC message, and with ``end`` no more; ``compressed``: by the stream's ``send_encoding``, if that
         makes it smaller."""
-        if stream.state & 1 or stream.end_queued:
+        if stream.state & 1:
             return
         flag = 0
         if compressed and (packed := compress(data, stream.send_encoding)) is not None:
             data, flag = packed, 1
         length = len(data)
         size = length + 5
-        if stream.queued or size > self._frame_size or size > stream.send_window or size > self._send_window:
-            self._queue(stream, _PREFIX.pack(flag, length) + data, end)
+        if (
+            size > self._frame_size
+            or size > stream.send_window
+            or size > self._send_window
+            or stream.outbox is not None
+        ):
+            self._queue(stream, _PREFIX.pack(flag, length), data, end)
             return
         stream.send_window -= size
         self._send_window -= size
         self.data_sent += 1
-        flags = END_STREAM if end else 0
-        self._out.append(_MESSAGE.pack(size >> 8, size & 255, codes.DATA, flags, stream.id, flag, length) + data)
+        self._out += (_MESSAGE.pack(size << 8, END_STREAM if end else 0, stream.id, flag, length), data)
         self.output_size += size + 9
         if end:
             self._ended(stream)
 
     def send_data(self, stream: Stream, data: bytes, *, end: bool = False) -> None:
         """Send bytes that are not a gRPC message: the body of a plain HTTP answer."""
-        if not (stream.state & 1 or stream.end_queued):
-            self._queue(stream, data, end)
+        if data and not stream.state & 1:
+            self._queue(stream, b"", data, end)
+        elif end:
+            self.end(stream)
 
     def end(self, stream: Stream) -> None:
         """No more from us on this stream."""
-        if stream.state & 1 or stream.end_queued:
+        if stream.state & 1:
             return
-        if stream.queued:
-            stream.end_queued = True
+        if stream.outbox is not None:
+            stream.outbox.ended = True
             return
         self._frame(codes.DATA, END_STREAM, stream.id, b"")
         self._ended(stream)
 
     # -- flow control
 
-    def _queue(self, stream: Stream, data: bytes, end: bool) -> None:
-        if stream.queue is None:
-            stream.queue = deque()
-        stream.queue.append(memoryview(data))
-        stream.queued += len(data)
-        self.queued += len(data)
-        stream.end_queued = end
-        self._pump(stream)
+    def _queue(self, stream: Stream, prefix: bytes, data: bytes, end: bool) -> None:
+        outbox = stream.outbox
+        if outbox is None:
+            outbox = stream.outbox = Outbox()
+        elif outbox.ended:
+            return
+        outbox.pieces.append(memoryview(prefix))
+        outbox.pieces.append(memoryview(data))
+        outbox.ended = end
+        stream.queued += len(prefix) + len(data)
+        self.queued += len(prefix) + len(data)
+        self._pump(stream, outbox)
         if stream.queued >= self.limits.write_high:
             stream.writable = False
 
-    def _pump(self, stream: Stream) -> None:
-        """Move what the windows allow from the stream's queue to the output."""
-        queue = stream.queue
-        while queue:
+    def _pump(self, stream: Stream, outbox: Outbox) -> None:
+        """Move what the windows allow from the stream's outbox to the output."""
+        while stream.queued:
             most = min(self._frame_size, stream.send_window, self._send_window)
             if most <= 0:
                 if stream.send_window > 0:
                     self._starved[stream.id] = stream
                 return
-            chunk = queue.popleft()
-            if len(chunk) > most:
-                queue.appendleft(chunk[most:])
-                chunk = chunk[:most]
-            self._data(stream, chunk, last=not queue)
-        if stream.end_queued and not stream.state & 1:
-            self._block(stream.id, self._encoder.encode(stream.trailers), END_STREAM)
+            self._data(stream, outbox, min(most, stream.queued))
+        stream.outbox = None
+        if outbox.trailers:
+            self._block(stream.id, self._encoder.encode(outbox.trailers), END_STREAM)
+        if outbox.ended:
             self._ended(stream)
 
-    def _data(self, stream: Stream, chunk: memoryview, *, last: bool) -> None:
-        size = len(chunk)
+    def _data(self, stream: Stream, outbox: Outbox, size: int) -> None:
+        """One DATA frame of ``size`` bytes, out of as many pieces as that takes."""
         stream.send_window -= size
         self._send_window -= size
         stream.queued -= size
         self.queued -= size
         self.data_sent += 1
-        ends = last and stream.end_queued and not stream.trailers
-        self._frame(codes.DATA, END_STREAM if ends else 0, stream.id, bytes(chunk))
-        if ends:
-            self._ended(stream)
+        ends = outbox.ended and not stream.queued and not outbox.trailers
+        self._out.append(_HEAD.pack(size << 8, END_STREAM if ends else 0, stream.id))
+        self.output_size += size + 9
+        pieces = outbox.pieces
+        while size:
+            piece = pieces.popleft()
+            if len(piece) > size:
+                pieces.appendleft(piece[size:])
+                piece = piece[:size]
+            self._out.append(piece)
+            size -= len(piece)
 
     def _pump_starved(self) -> list[Stream]:
         """The connection's window opened: every stream that waited for it has its turn. Gives those that moved."""
-        starved, self._starved = self._starved, {}
-        moved: list[Stream] = []
-        for stream in starved.values():
-            if self._send_window <= 0:
-                break
-            self._pump(stream)
-            moved.append(stream)
-        left = {stream_id: stream for stream_id, stream in starved.items() if stream not in moved}
-        self._starved = left | self._starved  # who had no turn is first next time
-        return moved
+        waiting, self._starved = list(self._starved.values()), {}
+        moved = 0
+        while moved < len(waiting) and self._send_window > 0:
+            stream = waiting[moved]
+            if stream.outbox is not None:
+                self._pump(stream, stream.outbox)
+            moved += 1
+        first = {stream.id: stream for stream in waiting[moved:]}  # who had no turn is first next time
+        self._starved = first | self._starved
+        return waiting[:moved]
 
     # -- the end of streams
 
@@ -221,7 +238,8 @@ class Sending:
             self._reset(stream.id, code)
 
     def _reset(self, stream_id: int, code: ErrorCode) -> None:
-        self._write(_RST.pack(0, 4, codes.RST_STREAM, 0, stream_id, code))
+        self._out.append(_RST.pack(_RST_HEAD, 0, stream_id, code))
+        self.output_size += 13
         self._remember_reset(stream_id, BY_US)
 
     def _remember_reset(self, stream_id: int, by: int) -> None:
@@ -229,14 +247,19 @@ class Sending:
         if stream_id not in self._resets:
             self._reset_order.append(stream_id)
             if len(self._reset_order) > _REMEMBERED_RESETS:
-                del self._resets[self._reset_order.popleft()]
+                oldest = self._reset_order.popleft()
+                del self._resets[oldest]
+                self._forgotten_id = max(self._forgotten_id, oldest)
         self._resets[stream_id] = by
 
     def _forget(self, stream: Stream) -> None:
         stream.state = CLOSED
         self.streams.pop(stream.id, None)
-        if stream.queued:
+        if stream.outbox is not None:
             self.queued -= stream.queued
             stream.queued = 0
-            stream.queue = None
+            stream.outbox = None
             self._starved.pop(stream.id, None)
+        if stream.partial is not None:
+            self._unfinished -= stream.partial.received
+            stream.partial = None

@@ -1,4 +1,4 @@
-"""One stream: its two halves, its windows, and what waits to be sent.
+"""One stream: its two halves, its windows, and what waits to be sent or to become a message.
 
 The states of RFC 9113 section 5.1 that a stream can be in here (idle streams have no object, reserved ones do not
 exist without push), and the two moves between them, as tables.
@@ -11,7 +11,18 @@ from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
 
-__all__ = ["CLOSED", "HALF_LOCAL", "HALF_REMOTE", "LOCAL_END", "OPEN", "REMOTE_END", "Stream"]
+__all__ = [
+    "CLOSED",
+    "HALF_LOCAL",
+    "HALF_REMOTE",
+    "LOCAL_END",
+    "NO_PREFIX",
+    "OPEN",
+    "REMOTE_END",
+    "Outbox",
+    "Partial",
+    "Stream",
+]
 
 OPEN: Final = 0
 HALF_LOCAL: Final = 1  # we have ended our half
@@ -22,39 +33,77 @@ CLOSED: Final = 3
 LOCAL_END: Final = (HALF_LOCAL, HALF_LOCAL, CLOSED, CLOSED)
 REMOTE_END: Final = (HALF_REMOTE, CLOSED, HALF_REMOTE, CLOSED)
 
+NO_PREFIX: Final = -1  # in place of a flag: the prefix is not whole
+_SMALL: Final = 512  # of a piece of a message
 _NAMES = ("open", "half-closed (local)", "half-closed (remote)", "closed")
+
+
+class Outbox:
+    """DATA that windows did not allow yet. ``ended``: our half ends after it, with ``trailers`` if there are some."""
+
+    __slots__ = ("ended", "pieces", "trailers")
+
+    def __init__(self) -> None:
+        self.pieces: deque[memoryview] = deque()
+        self.trailers: RawHeaders = ()
+        self.ended = False
+
+
+class Partial:
+    """The beginning of a message: ``flag`` of its prefix, ``received`` bytes of the ``size`` that it has. While not
+    even the prefix is whole, ``flag`` is NO_PREFIX, and the pieces are of the prefix."""
+
+    __slots__ = ("_pieces", "flag", "received", "size")
+
+    def __init__(self, flag: int, size: int, piece: bytes) -> None:
+        self._pieces: list[bytes | bytearray] = [piece]
+        self.flag = flag
+        self.size = size
+        self.received = len(piece)
+
+    def joined(self) -> bytes:
+        """What there is, in one piece."""
+        return b"".join(self._pieces)
+
+    def add(self, piece: bytes) -> None:
+        """One more piece. Small ones are put together: as objects they would take many times their size."""
+        self.received += len(piece)
+        last = self._pieces[-1]
+        if len(piece) >= _SMALL:
+            self._pieces.append(piece)
+        elif isinstance(last, bytearray):
+            last += piece
+        else:
+            self._pieces.append(bytearray(piece))
 
 
 class Stream:
     """One stream of a connection.
 
     ``id``; ``context``: whatever its owner keeps there; ``queued``: bytes of DATA not yet in the output; ``writable``:
-    little is queued; ``send_encoding`` and ``recv_encoding``: how messages with the compressed flag are compressed
-    (b"gzip", b"deflate", b"identity").
+    little is queued; ``max_message``: the largest message taken; ``send_encoding`` and ``recv_encoding``: how messages
+    with the compressed flag are compressed (b"gzip", b"deflate", b"identity").
     """
 
     __slots__ = (
         "body_left",
         "context",
-        "credited",
-        "end_queued",
         "framed",
         "headers_received",
         "headers_sent",
         "id",
         "max_message",
-        "needed",
-        "parts",
-        "queue",
+        "outbox",
+        "partial",
+        "plain",
         "queued",
-        "received",
         "recv_credit",
         "recv_encoding",
         "recv_window",
         "send_encoding",
         "send_window",
         "state",
-        "trailers",
+        "tag",
         "unacked_app",
         "unacked_wire",
         "writable",
@@ -62,31 +111,28 @@ class Stream:
 
     def __init__(self, stream_id: int, send_window: int, recv_window: int, max_message: int) -> None:
         self.id = stream_id
+        self.tag = stream_id.to_bytes(4, "big")  # as frames name it
         self.context: Any = None
         self.state = OPEN
         # sending
         self.send_window = send_window
         self.send_encoding = b"identity"
-        self.queue: deque[memoryview] | None = None
         self.queued = 0
+        self.outbox: Outbox | None = None
         self.writable = True
-        self.end_queued = False
-        self.trailers: RawHeaders = ()
         self.headers_sent = False
         # receiving
         self.recv_window = recv_window
-        self.recv_credit = 0
+        self.recv_credit = 0  # consumed, not yet given back
+        self.unacked_wire = 0  # of messages that the application has not consumed: bytes in frames,
+        self.unacked_app = 0  # and bytes as it counts them
         self.recv_encoding = b"identity"
         self.headers_received = False
-        self.framed = True
-        self.max_message = max_message
+        self.framed = False  # the body is gRPC messages
         self.body_left = -1  # of content-length; -1 where there is none
-        self.parts: list[bytes] | None = None
-        self.received = 0
-        self.needed = 0
-        self.credited = 0
-        self.unacked_wire = 0
-        self.unacked_app = 0
+        self.plain = False  # framed, and without content-length: nothing but messages to look at
+        self.max_message = max_message
+        self.partial: Partial | None = None
 
     def __repr__(self) -> str:
         return f"Stream({self.id}, {_NAMES[self.state]}, queued={self.queued}, send_window={self.send_window})"
