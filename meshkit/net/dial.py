@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 from .address import Address
 from .client import ClientConnection
-from .failures import ConnectionFailed
+from .failures import ConnectionFailed, reason_of
 from .options import ClientOptions
 from .tls import TlsSettings
 
@@ -45,7 +44,7 @@ async def dial(
         raise ConnectionFailed(address.text, f"no answer within {options.connect_timeout:g} s") from None
     except (OSError, ssl.SSLError) as error:
         connection.abort("failed")
-        raise ConnectionFailed(address.text, _reason(error)) from error
+        raise ConnectionFailed(address.text, reason_of(error)) from error
     except asyncio.CancelledError:
         connection.abort("not wanted any more")
         raise
@@ -70,16 +69,6 @@ async def _attach(
     except BaseException:
         sock.close()
         raise
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)  # asyncio's own text names the address again
-    return error.strerror or str(error) or type(error).__name__
 
 
 async def _connected(loop: asyncio.AbstractEventLoop, address: Address, delay: float) -> socket.socket:

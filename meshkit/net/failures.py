@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+
 from meshkit.errors import MeshkitError
 
-__all__ = ["ConnectionFailed", "ConnectionLost"]
+__all__ = ["ConnectionFailed", "ConnectionLost", "reason_of"]
 
 
 class ConnectionFailed(MeshkitError):
@@ -23,3 +26,14 @@ class ConnectionLost(MeshkitError):
         super().__init__(f"connection to {address} is lost: {reason}")
         self.address = address
         self.reason = reason
+
+
+def reason_of(error: Exception) -> str:
+    """Why a socket failed, in the words of the kernel or of TLS; asyncio's own name the address again."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -18,6 +18,7 @@ from typing import Any, cast
 from meshkit.wire import Connection, ErrorCode, Limits, Role, Terminated
 
 from .address import peer_text
+from .failures import reason_of
 from .timers import Timer, Timers
 
 __all__ = ["LOG", "OUTPUT_HIGH", "Link"]
@@ -97,7 +98,7 @@ class Link(asyncio.Protocol):
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
-        self.lost(str(exc) or type(exc).__name__ if exc is not None else "closed")
+        self.lost(reason_of(exc) if exc is not None else "closed")
         if not self.closed.done():
             self.closed.set_result(None)
 
