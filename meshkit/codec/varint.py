@@ -188,6 +188,10 @@ def head(key: bytes) -> tuple[bytes, ...]:
 
 def varint(value: int) -> bytes:
     """``value`` (not negative, below 2**64) in base 128."""
+    if value < 128:
+        return ONE[value]
+    if value < 16384:
+        return bytes((value & 127 | 128, value >> 7))
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
