@@ -7,7 +7,7 @@ from meshkit.codec import ANY, Field, Schema
 from .endpoint_tables import CLUSTER_LOAD_ASSIGNMENT
 from .tables import PERCENT, TYPED_CONFIG, table
 
-__all__ = ["AGGREGATE", "CLUSTER", "LB_POLICIES"]
+__all__ = ["AGGREGATE", "CLUSTER", "HTTP_PROTOCOL_OPTIONS", "LB_POLICIES"]
 
 _V3 = "envoy.config.cluster.v3."
 _LB = "envoy.extensions.load_balancing_policies."
@@ -115,6 +115,7 @@ CLUSTER = table(
             ),
         ),
         Field("outlier_detection", 19, "message", schema=_OUTLIER_DETECTION),
+        Field("typed_extension_protocol_options", 36, "map", value="message", schema=ANY),
         Field(
             "ring_hash_lb_config",
             23,
@@ -181,11 +182,21 @@ CLUSTER = table(
     " 14 http2_protocol_options 16 dns_refresh_rate 17 dns_lookup_family 18 dns_resolvers 20 cleanup_interval"
     " 21 upstream_bind_config 22 lb_subset_config 24 transport_socket 26 protocol_selection"
     " 29 common_http_protocol_options 30 upstream_connection_options 31 close_connections_on_host_health_failure"
-    " 32 ignore_health_on_host_removal 34 original_dst_lb_config 36 typed_extension_protocol_options"
+    " 32 ignore_health_on_host_removal 34 original_dst_lb_config"
     " 39 respect_dns_ttl 42 lrs_server 43 transport_socket_matches 44 dns_failure_refresh_rate"
     " 45 use_tcp_for_dns_lookups 46 upstream_http_protocol_options 48 upstream_config 50 preconnect_policy"
     " 51 connection_pool_per_downstream_connection 53 dns_resolution_config 55 typed_dns_resolver_config"
     " 57 lrs_report_endpoint_metrics 58 dns_jitter 59 transport_socket_matcher",
+)
+
+HTTP_PROTOCOL_OPTIONS = table(
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    (
+        Field("explicit_http_config", 3, "ignore"),  # we speak HTTP/2, whatever it names
+        Field("use_downstream_protocol_config", 4, "ignore"),
+        Field("auto_config", 5, "ignore"),
+    ),
+    "1 common_http_protocol_options 2 upstream_http_protocol_options",
 )
 
 AGGREGATE = table(

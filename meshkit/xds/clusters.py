@@ -14,7 +14,7 @@ from typing import Any
 from meshkit.codec import compile_schema
 
 from .assignments import check_assignment
-from .cluster_tables import AGGREGATE, CLUSTER, LB_POLICIES
+from .cluster_tables import AGGREGATE, CLUSTER, HTTP_PROTOCOL_OPTIONS, LB_POLICIES
 from .resources import Aggregate, CircuitBreaker, Cluster, ClusterType, LbPolicy, OutlierDetection
 from .struct import decode_struct
 from .tables import Invalid
@@ -33,8 +33,8 @@ _TYPES = (
     ClusterType.ORIGINAL_DST,
 )
 _AGGREGATE = "envoy.clusters.aggregate"
-_NOT_OBEYED = ("circuit_breakers", "outlier_detection")
-"""Decoded, but nothing in the runtime acts on them yet; counted like fields that are not decoded."""
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_UNLIMITED = 2**32 - 1  # how Istio says that a threshold is none
 
 # Cluster.LbPolicy; 4 was ORIGINAL_DST_LB. CLUSTER_PROVIDED belongs to clusters that choose for themselves.
 _ENUM: dict[int, tuple[str, str]] = {
@@ -65,9 +65,8 @@ def decode_cluster(data: bytes) -> Cluster:
     raw = compile_schema(CLUSTER).decode(data, counts)
     if not raw.name:
         raise Invalid("name is not set")
-    for name in _NOT_OBEYED:
-        if getattr(raw, name) is not None:
-            counts[name] = 1
+    breaker, outliers = _breaker(raw.circuit_breakers), _outliers(raw.outlier_detection)
+    _count_not_obeyed(raw, breaker, outliers, counts)
     kind, aggregate = _kind(raw, counts)
     if kind in _CHECKS:
         _CHECKS[kind](raw)
@@ -80,8 +79,8 @@ def decode_cluster(data: bytes) -> Cluster:
         lb=lb,
         connect_timeout=raw.connect_timeout,
         assignment=raw.load_assignment,
-        circuit_breaker=_breaker(raw.circuit_breakers),
-        outlier_detection=_outliers(raw.outlier_detection),
+        circuit_breaker=breaker,
+        outlier_detection=outliers,
         aggregate=aggregate,
         hosts=_hosts(raw.metadata),
         locality_weighted=weighted or (common is not None and common.locality_weighted_lb_config is not None),
@@ -198,12 +197,31 @@ def _panic(common: Any) -> float | None:
     return None if threshold is None else float(threshold.value)
 
 
+def _count_not_obeyed(
+    raw: Any, breaker: CircuitBreaker | None, outliers: OutlierDetection | None, counts: Counts
+) -> None:
+    """What is decoded, but nothing in the runtime acts on yet, is counted like fields that are not decoded."""
+    if breaker is not None:
+        counts["circuit_breakers"] = 1
+    if outliers is not None:
+        counts["outlier_detection"] = 1
+    for name, options in raw.typed_extension_protocol_options.items():
+        if name != _HTTP_OPTIONS:
+            counts[f"typed_extension_protocol_options[{name}]"] = 1
+            continue
+        inner: Counts = {}
+        compile_schema(HTTP_PROTOCOL_OPTIONS).decode(options.value, inner)
+        counts.update({f"typed_extension_protocol_options.{path}": count for path, count in inner.items()})
+
+
 def _breaker(raw: Any) -> CircuitBreaker | None:
-    """The first thresholds of priority DEFAULT (gRFC A32)."""
+    """The first thresholds of priority DEFAULT (gRFC A32); None if they limit nothing."""
     found = next((t for t in raw.thresholds if t.priority == 0), None) if raw is not None else None
     if found is None:
         return None
-    return CircuitBreaker(found.max_connections, found.max_pending_requests, found.max_requests, found.max_retries)
+    given = (found.max_connections, found.max_pending_requests, found.max_requests, found.max_retries)
+    limits = [None if limit == _UNLIMITED else limit for limit in given]
+    return CircuitBreaker(*limits) if any(limit is not None for limit in limits) else None
 
 
 def _outliers(raw: Any) -> OutlierDetection | None:

@@ -13,6 +13,7 @@ from envoy.extensions.load_balancing_policies.maglev.v3 import maglev_pb2
 from envoy.extensions.load_balancing_policies.ring_hash.v3 import ring_hash_pb2
 from envoy.extensions.load_balancing_policies.round_robin.v3 import round_robin_pb2
 from envoy.extensions.load_balancing_policies.wrr_locality.v3 import wrr_locality_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from meshkit.xds.clusters import decode_cluster
 from meshkit.xds.resources import Aggregate, CircuitBreaker, Cluster, ClusterType, LbPolicy, OutlierDetection
@@ -172,6 +173,10 @@ def test_what_is_not_obeyed_is_counted_by_path() -> None:
         message.filters.add(name="telemetry")
         message.transport_socket_matches.add()
         message.typed_extension_protocol_options["envoy.http"].type_url = "t"
+        http = http_protocol_options_pb2.HttpProtocolOptions()
+        http.explicit_http_config.http2_protocol_options.SetInParent()  # what we do anyway
+        http.common_http_protocol_options.idle_timeout.FromSeconds(90)
+        message.typed_extension_protocol_options[http.DESCRIPTOR.full_name].Pack(http)
         message.dns_lookup_family = 1
         message.common_lb_config.update_merge_window.FromSeconds(1)
 
@@ -179,7 +184,8 @@ def test_what_is_not_obeyed_is_counted_by_path() -> None:
         "common_lb_config.update_merge_window": 1,
         "dns_lookup_family": 1,
         "transport_socket_matches": 1,
-        "typed_extension_protocol_options": 1,
+        "typed_extension_protocol_options.common_http_protocol_options": 1,
+        "typed_extension_protocol_options[envoy.http]": 1,
     }
 
 

@@ -34,6 +34,8 @@ _TYPES: dict[str, Any] = {
     "rds": (ROUTES, route_pb2.RouteConfiguration),
 }
 
+THRESHOLDS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+
 
 def exhaust(work: Generator[int, None, Any]) -> Any:
     try:
@@ -82,7 +84,8 @@ def test_clusters(generator: str) -> None:
         assert (ours.connect_timeout or 0) == theirs.connect_timeout.ToTimedelta().total_seconds()
         services = theirs.metadata.filter_metadata["istio"].fields["services"].list_value.values
         assert list(ours.hosts) == [value.struct_value.fields["host"].string_value for value in services]
-        assert (ours.circuit_breaker is not None) == theirs.HasField("circuit_breakers")
+        found = [getattr(limits, name).value for limits in theirs.circuit_breakers.thresholds for name in THRESHOLDS]
+        assert (ours.circuit_breaker is not None) == any(limit < 2**32 - 1 for limit in found)
         if ours.circuit_breaker is not None:
             assert ours.circuit_breaker.max_requests == theirs.circuit_breakers.thresholds[0].max_requests.value
         assert (ours.outlier_detection is not None) == theirs.HasField("outlier_detection")

@@ -20,6 +20,7 @@ import envoy.extensions.load_balancing_policies.random.v3.random_pb2
 import envoy.extensions.load_balancing_policies.ring_hash.v3.ring_hash_pb2
 import envoy.extensions.load_balancing_policies.round_robin.v3.round_robin_pb2
 import envoy.extensions.load_balancing_policies.wrr_locality.v3.wrr_locality_pb2
+import envoy.extensions.upstreams.http.v3.http_protocol_options_pb2
 import envoy.service.discovery.v3.ads_pb2  # noqa: F401
 import pytest
 from google.protobuf import descriptor_pool
@@ -27,7 +28,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from meshkit.codec import Field, Schema
 from meshkit.xds import messages
-from meshkit.xds.cluster_tables import AGGREGATE, CLUSTER, LB_POLICIES
+from meshkit.xds.cluster_tables import AGGREGATE, CLUSTER, HTTP_PROTOCOL_OPTIONS, LB_POLICIES
 from meshkit.xds.endpoint_facts import METADATA
 from meshkit.xds.endpoint_tables import CLUSTER_LOAD_ASSIGNMENT, INTERNAL_ADDRESS, PIPE
 from meshkit.xds.route_tables import ROUTE_CONFIGURATION
@@ -44,6 +45,7 @@ ROOTS = [
     CLUSTER,
     CLUSTER_LOAD_ASSIGNMENT,
     AGGREGATE,
+    HTTP_PROTOCOL_OPTIONS,
     *LB_POLICIES.values(),
     PIPE,
     INTERNAL_ADDRESS,
