@@ -196,7 +196,8 @@ HTTP_PROTOCOL_OPTIONS = table(
         Field("use_downstream_protocol_config", 4, "ignore"),
         Field("auto_config", 5, "ignore"),
     ),
-    "1 common_http_protocol_options 2 upstream_http_protocol_options",
+    "1 common_http_protocol_options 2 upstream_http_protocol_options 6 http_filters 7 header_validation_config"
+    " 8 outlier_detection 9 request_mirror_policies 10 hash_policy 11 retry_policy",
 )
 
 AGGREGATE = table(

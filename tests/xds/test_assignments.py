@@ -13,7 +13,6 @@ from meshkit.xds.resources import ClusterLoadAssignment, Endpoint, HealthStatus
 from meshkit.xds.tables import Invalid
 from tests.support.ads_server import endpoints
 
-
 REFUSED = (Invalid, DecodeError)  # the codec adds the path of the field to what building one endpoint refuses
 
 
