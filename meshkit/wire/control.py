@@ -74,7 +74,8 @@ class Control(Sending):
         self._remember_reset(stream_id, BY_PEER)
         self._forget(stream)
         unprocessed = number == ErrorCode.REFUSED_STREAM and not stream.headers_received
-        self._events.append(Reset(stream, ErrorCode(number), True, unprocessed, rst_to_grpc(number)))
+        code = ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else number
+        self._events.append(Reset(stream, code, True, unprocessed, rst_to_grpc(number)))
 
     # -- SETTINGS (6.5)
 

@@ -62,6 +62,7 @@ class HalfClosed:
 class Reset:
     """The stream is over before its time.
 
+    ``code``: an ErrorCode; or any number, where the peer says one that is not defined.
     ``by_peer``: the peer said so; else a fault of the peer made us. ``unprocessed``: the peer surely never handled it
     (REFUSED_STREAM, or above the last stream of its GOAWAY). ``code``: an `ErrorCode`, or what the peer sent instead.
     ``status`` and ``reason``: what the fault means in gRPC.
@@ -104,7 +105,7 @@ class GoAway:
     """The peer takes no new streams; those above ``last_id`` were reset before this event."""
 
     last_id: int
-    code: ErrorCode
+    code: int
     debug: bytes
 
 
