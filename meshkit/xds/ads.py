@@ -148,6 +148,8 @@ class TypeState:
         self.asked = {}
         self.nonce = ""
         self.sent = False
+        for entry in self.entries.values():
+            entry.missed = False
         self.dirty = bool(self.names)
 
 

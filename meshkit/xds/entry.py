@@ -100,9 +100,25 @@ class WatchStatistics:
 
 
 class Entry:
-    """The state of one watched resource. ``resource`` is the last good version, or None."""
+    """The state of one watched resource. ``resource`` is the last good version, or None.
 
-    __slots__ = ("bytes", "error", "key", "memo", "name", "refused_key", "resource", "state", "updates", "version")
+    ``missed``: a response that should hold all resources of the type came without it. If the server had our request by
+    then, it does not exist; if the two crossed, the answer is on its way.
+    """
+
+    __slots__ = (
+        "bytes",
+        "error",
+        "key",
+        "memo",
+        "missed",
+        "name",
+        "refused_key",
+        "resource",
+        "state",
+        "updates",
+        "version",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -113,6 +129,7 @@ class Entry:
         self.memo: object = None
         self.error = ""
         self.refused_key = b""
+        self.missed = False
         self.updates = 0
         self.bytes = 0
 
@@ -122,6 +139,7 @@ class Entry:
     def accept(self, update: Update, version: str) -> bool:
         """Take a valid or refused update in; True if the resource, the state or the error changed."""
         self.bytes += update.size
+        self.missed = False
         before = (self.state, self.error, self.resource)
         if update.resource is None:
             self.state = _NEXT[Event.INVALID][self.state]

@@ -42,9 +42,13 @@ class SotwMachine(AdsMachine):
     def _gone(self, state: TypeState, response: Response, updates: Sequence[Update]) -> Iterable[str]:
         """LDS and CDS responses are whole: what was received before and is missing now is deleted (gRFC A57).
 
-        Not so when a resource came whose name cannot be read, for it may be any of them.
+        Not so what was only asked for: the response may be older than the request. And nothing is deleted when a
+        resource came whose name cannot be read, for it may be any of them.
         """
         if not state.kind.whole or not all(update.name for update in updates):
             return ()
         held = {update.name for update in updates}
-        return [e.name for e in state.entries.values() if e.state is not EntryState.REQUESTED and e.name not in held]
+        missing = [entry for entry in state.entries.values() if entry.name not in held]
+        for entry in missing:
+            entry.missed = entry.state is EntryState.REQUESTED
+        return [entry.name for entry in missing if not entry.missed]

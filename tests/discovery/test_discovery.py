@@ -272,6 +272,16 @@ async def test_light_mode_asks_for_clusters_by_name() -> None:
         assert server.streams[0].node.metadata["GENERATOR"] == "grpc"
 
 
+async def test_light_mode_knows_soon_that_a_cluster_does_not_exist() -> None:
+    identity = NodeIdentity("client", generator="grpc")
+    name = "outbound|80||helloworld.v1.greeter"
+    async with AdsServer() as server, running(server, mode="sotw", identity=identity) as discovery:
+        server.put(*service("a"), routes(name, ("a", 1), ("nowhere", 1)))
+        snapshot = await ready(discovery.watch(GREETER))
+        assert set(snapshot.clusters) == {"a"}
+        assert snapshot.notes == {"nowhere": "cluster nowhere: the control plane does not have it"}
+
+
 async def test_light_mode_over_delta_is_refused_in_words() -> None:
     with pytest.raises(ConfigError, match="grpc generator"):
         DiscoveryOptions(identity=NodeIdentity("client", generator="grpc"))
