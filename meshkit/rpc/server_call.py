@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from grpclib.exceptions import GRPCError
 
@@ -102,15 +102,8 @@ class ServerCall(Context):
             return
         self.cancelled = True
         status = Status.DEADLINE_EXCEEDED if reason == "deadline" else Status.CANCELLED
-        if self._task is None or self._cancel(self._task, reason):
+        if self._task is None or _cancel(self._task, reason):
             self._close(status)
-
-    @staticmethod
-    def _cancel(task: asyncio.Task[None], reason: str) -> bool:
-        """Cancel the handler; true when it had not begun, so that nothing in it runs and its end is ours to note."""
-        work = task.get_coro()
-        task.cancel(reason)
-        return isinstance(work, CoroutineType) and getcoroutinestate(work) == CORO_CREATED
 
     def on_writable(self) -> None:
         drained = self._drained
@@ -204,9 +197,10 @@ class ServerCall(Context):
 
     def _fail(self, error: BaseException) -> Status:
         """Tell the caller of ``error`` and give the status of the call."""
-        if isinstance(error, GRPCError) and error.status is not Status.OK:
-            self._stream.finish(error.status.value, error.message or "", self._trailing, encode_details(error))
-            return error.status
+        answer = _answer_in(error)
+        if answer is not None:
+            self._stream.finish(answer.status.value, answer.message or "", self._trailing, _details_of(answer))
+            return answer.status
         if isinstance(error, asyncio.CancelledError):
             return self._was_cancelled(error)
         if not isinstance(error, Exception):
@@ -246,6 +240,31 @@ class ServerCall(Context):
         task = self._task
         self.on_cancel("connection")
         return task
+
+
+def _cancel(task: asyncio.Task[None], reason: str) -> bool:
+    """Cancel a handler; true when it had not begun, so that nothing in it runs and its end is the call's to note."""
+    work = task.get_coro()
+    task.cancel(reason)
+    return isinstance(work, CoroutineType) and getcoroutinestate(work) == CORO_CREATED
+
+
+def _answer_in(error: BaseException) -> GRPCError | None:
+    """The error meant for the caller: ``error``, or the first of a group of nothing else (calls in a `TaskGroup`)."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        if group.split(GRPCError)[1] is not None:
+            return None
+        error = group.exceptions[0]
+    return error if isinstance(error, GRPCError) and error.status is not Status.OK else None
+
+
+def _details_of(error: GRPCError) -> bytes | None:
+    try:
+        return encode_details(error)
+    except (TypeError, ValueError) as failure:
+        _LOG.error("details of an error cannot be sent", error=str(error), exc_info=failure)
+        return None
 
 
 class RequestStream(Generic[Req]):

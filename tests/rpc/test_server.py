@@ -130,6 +130,33 @@ async def test_errors_of_nested_calls_pass_through() -> None:
             await front.unary(EchoRequest(text="deep", fail=5))
 
 
+async def test_an_error_out_of_a_task_group_passes_through() -> None:
+    class Front(EchoBase):
+        def __init__(self, back: EchoClient) -> None:
+            self.back = back
+
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.back.unary(EchoRequest(sleep_ms=5000)))
+                group.create_task(self.back.unary(request))
+            return EchoReply()
+
+    async with calling() as back, calling(Front(back)) as front:
+        with pytest.raises(NotFound, match="deep"):
+            await front.unary(EchoRequest(text="deep", fail=5))
+
+
+async def test_details_that_cannot_be_sent_are_left_out() -> None:
+    class Wrong(EchoBase):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            raise NotFound("gone", details=[object()])
+
+    async with calling(Wrong()) as echo:
+        with capture_logs() as logs, pytest.raises(NotFound, match="gone"):
+            await echo.unary(EchoRequest())
+        assert logs[0]["event"] == "details of an error cannot be sent"
+
+
 async def test_deadline_and_trace_headers_travel_into_nested_calls() -> None:
     service = EchoService()
 
