@@ -24,7 +24,7 @@ from .memo import RUN
 from .scalars import Scalars
 from .schema import PACKABLE, WIRE_TYPES, Field, Schema
 from .submessages import SubMessages
-from .tails import Tails
+from .tails import Tails, descent
 from .varint import Malformed, read_tag, skip
 
 __all__ = ["write_decoder"]
@@ -205,7 +205,7 @@ class _Decoder:
             self.text.add(f"_{field.name} = True")
         inner = level.inside(field)
         self.text.add(f"{inner.end} = stop", f"{inner.tag} = 0")
-        deepest, tags = _descent(inner)
+        deepest, tags = descent(inner)
         if not tags or level.number:
             self._loop(inner)
             return
@@ -213,7 +213,10 @@ class _Decoder:
         self.text.add("n = stop - pos")
         with self.text.block(f"if {2 * len(tags)} <= n < 128 and data.startswith({straight}[n], pos):"):
             self.text.add(f"pos += {2 * len(tags)}", f"{deepest.end} = stop", f"{deepest.tag} = 0")
+            self.tails.descend()
+            self.tails.straight = True
             self._loop(deepest)
+            self.tails.straight = False
         with self.text.block("else:"):
             self._loop(inner)
 
@@ -252,17 +255,6 @@ class _Decoder:
 
     def _built(self, field: Field) -> str:
         return f"tuple(_{field.name})" if field.repeated and self.schema.sequence is tuple else f"_{field.name}"
-
-
-def _descent(level: Level) -> tuple[Level, list[int]]:
-    """The inline message that ``level`` leads to when each holds one inline field, and the keys on the way."""
-    tags: list[int] = []
-    while True:
-        below = [field for field in level.schema.fields if field.kind == "inline"]
-        if len(below) != 1 or below[0].name or below[0].oneof or below[0].tag > 127:
-            return level, tags
-        tags.append(below[0].tag)
-        level = level.inside(below[0])
 
 
 def _straight(tags: list[int]) -> tuple[bytes, ...]:

@@ -72,13 +72,6 @@ def test_what_absent_fields_are() -> None:
     assert tuple(made) == ("", None, None, Health.UNKNOWN, None, 1, None, None, {}, ())
 
 
-def test_the_rest_after_the_first_field_is_shared() -> None:
-    rest = b"\x10\x01\x1a\x03abc\x22\x02\x08\x05"
-    one, two = shared(ADDRESS_DATA + rest), shared(ADDRESS_DATA.replace(b"\x01h", b"\x01i") + rest)
-    assert (two.host, two.health, two.metadata, two.weight) == ("i", Health.GOOD, b"abc", 5)
-    assert one.metadata is two.metadata
-
-
 def test_a_first_field_that_comes_late_or_twice_is_read_all_the_same() -> None:
     rest = b"\x10\x01\x22\x02\x08\x05"
     for _ in range(2):
