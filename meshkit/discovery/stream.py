@@ -34,7 +34,8 @@ _KEEPALIVE = 30.0  # Istio takes pings that are 15 s apart or more
 
 @dataclass(frozen=True, slots=True)
 class StreamStatistics:
-    """The stream in figures. ``slices`` and ``longest_slice`` (seconds): how the work on pushes was cut up."""
+    """The stream in figures. ``streams``: those that brought a response. ``slices`` and ``longest_slice`` (seconds):
+    how the work on pushes was cut up."""
 
     address: str
     connected: bool
@@ -168,7 +169,6 @@ class AdsStream:
         return {"authorization": f"Bearer {token}", "clusterid": self._options.identity.cluster_id}
 
     async def _talk(self, stream: BidiStream[bytes, bytes]) -> None:
-        self._streams += 1
         self.node = self._node()
         self._machine.opened()
         self._wake.set()
@@ -195,6 +195,7 @@ class AdsStream:
         """Take in one response. The next one is not read before this one is published (ADS flow control, gRFC A27)."""
         self._responses += 1
         self._bytes += len(data)
+        self._streams += not self.answered
         self.answered = True
         self.error = self._complained = ""
         try:

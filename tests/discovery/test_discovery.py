@@ -196,6 +196,7 @@ async def test_stream_that_ends_is_replaced_at_once_and_nobody_notices(mode: str
         server.put(endpoints("a", "127.0.0.1:7001"))
         await ready(watch, lambda s: s is not first)
         assert len(seen) == 1
+        assert discovery.statistics().stream.streams == 2
         assert server.streams[1].node.id == server.streams[0].node.id
 
 
