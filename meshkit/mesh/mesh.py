@@ -17,7 +17,7 @@ from meshkit.mesh.serving import MeshServer
 from meshkit.mesh.settings import Settings, load_settings
 from meshkit.mesh.stack import AnyCall, Stack
 from meshkit.net import ConnectionFailed, Pool
-from meshkit.rpc import Exchange, GrpclibCompat, Interceptor, Server, UnaryCall
+from meshkit.rpc import GrpclibCompat, Interceptor, Server
 from meshkit.tasks import Scope
 
 __all__ = ["Mesh"]
@@ -61,6 +61,8 @@ class Mesh(GrpclibCompat):
         self._interfaces: dict[str, Interface] = {}
         self._views: dict[str, View] = {}
         self._stack = Stack(self._views, self._find, self._warm)
+        self.mesh_unary = self._stack.unary  # the `meshkit.rpc.Caller` protocol: calls go straight down the column
+        self.mesh_open = self._stack.open
         self._discovery = Discovery(_discovery_options(self.settings))
         self._closed = False
 
@@ -93,14 +95,6 @@ class Mesh(GrpclibCompat):
         await self._scope.close()
 
     # -- calling -----------------------------------------------------------------------------------------------------
-
-    async def mesh_unary(self, call: UnaryCall[Rep]) -> Rep:
-        """Carry one unary call (the `meshkit.rpc.Caller` protocol)."""
-        return await self._stack.unary(call)
-
-    async def mesh_open(self, call: Exchange[Any, Any]) -> None:
-        """Open one attempt of a streaming call (the `meshkit.rpc.Caller` protocol)."""
-        await self._stack.open(call)
 
     async def _find(self, call: AnyCall, seen: View | None) -> View:
         """The view of the call's interface, once there is one other than ``seen``.

@@ -28,10 +28,10 @@ from meshkit.mesh.clusters import ClusterRuntime, Target
 from meshkit.mesh.interfaces import View
 from meshkit.net import ClientConnection, ConnectionFailed, ConnectionLost, Outcome
 from meshkit.route import Decision
-from meshkit.rpc import Exchange, Idempotency, UnaryCall, stream_attempt, unary_attempt
+from meshkit.rpc import Exchange, Idempotency, UnaryCall, stream_attempt
 from meshkit.status import Status, status_of
 from meshkit.wire import http_to_grpc
-from meshkit.xds.resources import DirectResponse
+from meshkit.xds.resources import DirectResponse, RetryPolicy
 
 __all__ = ["AnyCall", "Stack"]
 
@@ -52,25 +52,25 @@ class Unreached(Outcome):
 
 
 class Way:
-    """Where one call goes: the decision of its route, the cluster that was drawn, and the endpoints already tried."""
+    """Where one call goes: the cluster that was drawn, how it is retried, and the endpoints already tried."""
 
-    __slots__ = ("_last", "_tried", "cluster", "decision")
+    __slots__ = ("_last", "_tried", "cluster", "per_try_timeout", "retry")
 
-    def __init__(self, decision: Decision, cluster: ClusterRuntime) -> None:
-        self.decision = decision
+    def __init__(self, retry: RetryPolicy | None, cluster: ClusterRuntime) -> None:
+        self.retry = retry
         self.cluster = cluster
+        self.per_try_timeout = None if retry is None else retry.per_try_timeout
         self._last: Target | None = None
         self._tried: set[Target] | None = None
 
     def pick(self) -> Target | None:
         """An endpoint for the next attempt, rather one that was not tried yet (RetryPolicy.retry_host_predicate)."""
-        target = self.cluster.pick()
+        self._last = target = self.cluster.pick()
         if self._tried is not None:
             for _ in range(_REPICKS - 1):
                 if target not in self._tried:
                     break
-                target = self.cluster.pick()
-        self._last = target
+                self._last = target = self.cluster.pick()
         return target
 
     def failed(self) -> None:
@@ -150,17 +150,16 @@ class Stack:
     async def _attempt(self, way: Way, call: UnaryCall[Any]) -> Outcome:
         target = way.pick()
         connection = None if target is None else target.pool.ready_nowait()
-        try:
-            if target is None or connection is None:
+        if target is None or connection is None:
+            try:
                 target, connection = await self._reach(way, call)
-            target.in_flight += 1
-        except ConnectionFailed as error:
-            return Unreached(call, error)
+            except ConnectionFailed as error:
+                return Unreached(call, error)
+        target.in_flight += 1
         try:
-            retry = way.decision.retry
-            if retry is None or retry.per_try_timeout is None:
-                return await unary_attempt(connection, call)
-            return await _within(retry.per_try_timeout, connection, call)
+            if way.per_try_timeout is None:
+                return await call.attempt(connection)
+            return await _within(way.per_try_timeout, connection, call)
         except ConnectionLost as error:
             return Unreached(call, error)
         finally:
@@ -202,7 +201,7 @@ def _decide(view: View, call: AnyCall) -> Way | None:
     if decision.timeout is not None:
         call.limit(time.monotonic() + decision.timeout)
     cluster = view.clusters.get(decision.cluster())
-    return None if cluster is None or cluster.empty else Way(decision, cluster)
+    return None if cluster is None or cluster.empty else Way(decision.retry, cluster)
 
 
 def _refusal(view: View, decision: Decision | None, path: str) -> Exception:
@@ -216,7 +215,7 @@ def _refusal(view: View, decision: Decision | None, path: str) -> Exception:
 
 
 def _guard(way: Way, call: AnyCall) -> RetryGuard:
-    return RetryGuard(way.decision.retry, call.method.idempotency in _SAFE, random.random)
+    return RetryGuard(way.retry, call.method.idempotency in _SAFE, random.random)
 
 
 def _ended(outcome: Outcome) -> AttemptOutcome:
@@ -235,7 +234,7 @@ async def _within(seconds: float, connection: ClientConnection, call: UnaryCall[
     """One attempt with a time of its own (RetryPolicy.per_try_timeout)."""
     try:
         async with asyncio.timeout(seconds):
-            return await unary_attempt(connection, call)
+            return await call.attempt(connection)
     except TimeoutError:
         return Outcome(Status.DEADLINE_EXCEEDED.value, f"attempt took longer than the route's {seconds:g} s per try")
 

@@ -14,16 +14,16 @@ from meshkit.mesh import Mesh
 
 
 def _greeter() -> Any:
-    messages = import_module("gen.helloworld.v1")
-    base: type[Any] = import_module("gen.helloworld.v1.greeter_mesh").GreeterBase
+    """An instance of the generated base, which exists at run time only."""
+    reply = import_module("gen.helloworld.v1").HelloReply
+    base = import_module("gen.helloworld.v1.greeter_mesh").GreeterBase
     version = os.environ["MESHKIT_LABELS"].partition("version=")[2]
     who = f"{os.environ['MESHKIT_SERVICE']} {version} {os.getpid()}"
 
-    class Greeter(base):
-        async def say_hello(self, request: Any, ctx: Any, /) -> Any:
-            return messages.HelloReply(message=who)
+    async def say_hello(self: Any, request: Any, ctx: Any, /) -> Any:
+        return reply(message=who)
 
-    return Greeter()
+    return type("Greeter", (base,), {"say_hello": say_hello})()
 
 
 async def _serve() -> None:
