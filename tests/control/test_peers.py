@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from math import sqrt
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.echo import EchoBackend, call, shares
 from tests.support.envoy_proxy import EnvoyProxy
 from tests.support.istio_captures import FOLDER
 from tests.support.xds_caller import XdsCaller
+from tests.support.xds_server import XdsServer
 
 HOST = "reviews.demo.svc.cluster.local"
 
@@ -150,3 +152,13 @@ async def test_envoy_takes_everything_that_istiod_was_given(tmp_path, delta):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(channel, "/direct/Response")
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # HTTP 503
+
+
+async def test_a_grpcio_server_serves_by_our_listener(world):
+    plane, _, _ = world
+    with socket.socket() as probe:  # grpcio does not tell which port an xDS server got
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with XdsServer(port, plane.port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        reply = await channel.unary_unary("/a.B/C")(b"", timeout=15, wait_for_ready=True)
+        assert reply == b"xds-server"
