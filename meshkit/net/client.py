@@ -1,7 +1,7 @@
 """One connection to a server.
 
-Carries: response rules (PROTOCOL-HTTP2.md), GOAWAY at a client (RFC 9113 section 6.8), MAX_CONCURRENT_STREAMS as a
-queue (first come, first served), keepalive (gRFC A8), rotation before stream identifiers run out.
+Carries: GOAWAY at a client (RFC 9113 section 6.8), MAX_CONCURRENT_STREAMS as a queue (first come, first served),
+rotation before stream identifiers run out, idle and age limits.
 """
 
 from __future__ import annotations
@@ -12,33 +12,20 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import (
-    ErrorCode,
-    GoAway,
-    HalfClosed,
-    Headers,
-    Message,
-    PingReceived,
-    Pong,
-    Reset,
-    Role,
-    SettingsChanged,
-    StreamsExhausted,
-    Terminated,
-    Trailers,
-    Writable,
-)
+from meshkit.wire import ErrorCode, GoAway, PingReceived, Pong, Role, SettingsChanged, StreamsExhausted, Terminated
 
 from .address import Address
+from .chores import Keepalive
 from .client_stream import ClientStream
 from .failures import ConnectionLost
-from .keepalive import Pinger, Pulse
+from .keepalive import Pinger
 from .link import LOG, Link
 from .options import ClientOptions
-from .outcome import Outcome, from_http, from_loss, from_reset, from_trailers, not_grpc, without_trailers
+from .outcome import Outcome
+from .request_fields import RequestFields
+from .responses import Responses, loss
 from .sinks import ClientSink
 from .tls import TlsSettings, refusal
 
@@ -47,8 +34,6 @@ __all__ = ["REST", "ClientConnection", "ClientStatistics"]
 REST = "unused for long"  # the `ending` of a connection that nobody needs
 
 _ROTATE_AT = 2**31 * 3 // 4  # wire checklist 17
-_PING = b"meshkit\0"
-_ACCEPT = (b"grpc-accept-encoding", b"identity,deflate,gzip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +52,10 @@ class ClientStatistics:
 
 
 class ClientConnection(Link):
-    """One TCP, TLS or unix-socket connection; made by `Pool`, which ``on_change`` tells when `ready` ends."""
+    """One TCP, TLS or unix-socket connection; made by `Pool`, which ``on_change`` tells when `ready` ends.
+
+    ``ready``: takes new calls; ``in_flight``: calls opened or queued, and not over; ``peer``: the address.
+    """
 
     def __init__(
         self,
@@ -90,18 +78,12 @@ class ClientConnection(Link):
         self._options = options
         self._tls = tls
         self._waiting: deque[ClientStream] = deque()
-        self._prefixes: dict[tuple[bytes, bytes | None, bytes | None], tuple[Any, Any]] = {}
-        self._good_headers: RawHeaders = ()
+        self._fields = RequestFields(address.authority, options.user_agent, secure=tls is not None)
         self._idle_since = self.created
-        self._pinger = Pinger(keepalive_time, options.keepalive_timeout, without_calls=options.keepalive_without_calls)
-        self.chores = (self.engine_chore, self.closing_chore, self._keepalive_chore, self._rest_chore)
+        pinger = Pinger(keepalive_time, options.keepalive_timeout, without_calls=options.keepalive_without_calls)
+        self.chores.add(Keepalive(self, pinger, self._busy), self._rest_chore)
         self.handlers = {
-            Headers: self._headers,
-            Message: self._message,
-            Trailers: self._trailers,
-            HalfClosed: self._half_closed,
-            Reset: self._reset,
-            Writable: self._writable,
+            **Responses(self).handlers,
             SettingsChanged: self._settings,
             GoAway: self._go_away,
             Terminated: self.terminated,
@@ -114,15 +96,10 @@ class ClientConnection(Link):
         reason = refusal(session, self._tls) if self._tls is not None else ""
         super().connection_made(transport)
         self.peer = self.address.text
-        self._set_user_timeout(transport)
+        if self._options.keepalive_time < math.inf:
+            _set_user_timeout(transport.get_extra_info("socket"), self._options.keepalive_timeout)
         if reason:
             self.abort(reason)
-
-    def _set_user_timeout(self, transport: asyncio.BaseTransport) -> None:
-        """Let the kernel notice unanswered bytes as fast as keepalive would (gRFC A18)."""
-        sock = transport.get_extra_info("socket")
-        if self._pinger.interval < math.inf and hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._pinger.timeout * 1000))
 
     # -- calls
 
@@ -151,7 +128,7 @@ class ClientConnection(Link):
         self.in_flight += 1
         self.started += 1
         call = ClientStream(self, sink)
-        request = self._request(path, authority, encoding, fields)
+        request = self._fields(path, authority, encoding, fields)
         if self._waiting or not self._start(call, request, encoding, max_receive, end and message is None):
             call.wait((request, encoding, max_receive), message, end)
             self._waiting.append(call)
@@ -177,36 +154,15 @@ class ClientConnection(Link):
             self.wake()
         return True
 
-    def _request(self, path: bytes, authority: bytes | None, encoding: bytes | None, fields: RawHeaders) -> RawHeaders:
-        key = (path, authority, encoding)
-        found = self._prefixes.get(key)
-        if found is None:
-            found = self._prefix(path, authority, encoding)
-            if len(self._prefixes) < 1024:
-                self._prefixes[key] = found
-        pseudo, rest = found
-        if not fields:
-            return pseudo + rest
-        if fields[0][0] == b"grpc-timeout":
-            return (*pseudo, fields[0], *rest, *fields[1:])
-        return (*pseudo, *rest, *fields)
-
-    def _prefix(
-        self, path: bytes, authority: bytes | None, encoding: bytes | None
-    ) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[tuple[bytes, bytes], ...]]:
-        pseudo = (
-            (b":method", b"POST"),
-            (b":scheme", b"https" if self._tls is not None else b"http"),
-            (b":path", path),
-            (b":authority", authority if authority is not None else self.address.authority),
-        )
-        rest = (
-            (b"te", b"trailers"),
-            (b"content-type", b"application/grpc"),
-            (b"user-agent", self._options.user_agent),
-            _ACCEPT,
-        )
-        return pseudo, rest if encoding is None else (*rest, (b"grpc-encoding", encoding))
+    def _start_waiting(self) -> None:
+        waiting = self._waiting
+        while waiting and self.ready:
+            call = waiting[0]
+            assert call.opening is not None
+            if not self._start(call, *call.opening, False):
+                break
+            waiting.popleft()
+            call.replay()
 
     def give_up(self, call: ClientStream, code: ErrorCode) -> None:
         """Reset ``call`` with ``code``, or take it out of the queue."""
@@ -218,79 +174,32 @@ class ClientConnection(Link):
             self._waiting.remove(call)
         self._over(call)
 
-    def _start_waiting(self) -> None:
-        waiting = self._waiting
-        while waiting and self.ready:
-            call = waiting[0]
-            assert call.opening is not None
-            if not self._start(call, *call.opening, False):
-                break
-            waiting.popleft()
-            call.replay()
+    def end(self, call: ClientStream, outcome: Outcome) -> None:
+        """``call`` is over with ``outcome``."""
+        sink = call.sink
+        self.answered += 1
+        self._over(call)
+        sink.on_end(outcome)
 
-    # -- events
-
-    def _headers(self, event: Headers) -> None:
-        call: ClientStream = event.stream.context
-        if call.over:
-            return
-        fields = event.fields
-        if event.end:
-            self._end(call, from_trailers(fields, trailers_only=True))
-            return
-        if fields is not self._good_headers and fields != self._good_headers:
-            if not_grpc(fields):
-                self._refuse(call, from_http(fields))
-                return
-            self._good_headers = fields
-        call.headers_received = True
-        call.sink.on_headers(fields)
-
-    def _refuse(self, call: ClientStream, outcome: Outcome) -> None:
-        """The response is not one of gRPC: that is the outcome, whatever else would follow."""
-        if any(name == b"grpc-status" for name, _ in outcome.trailers):
-            outcome = from_trailers(outcome.trailers, trailers_only=True)
-        assert call.stream is not None
-        self.engine.reset(call.stream, ErrorCode.CANCEL)
-        self._end(call, outcome)
-
-    def _message(self, event: Message) -> None:
-        call: ClientStream = event.stream.context
-        size = len(event.data)
-        call.unread += size
-        self.took(size)
-        call.sink.on_message(event.data)
-
-    def _trailers(self, event: Trailers) -> None:
-        call: ClientStream = event.stream.context
-        if not call.over:
-            self._end(call, from_trailers(event.fields, trailers_only=False))
-
-    def _half_closed(self, event: HalfClosed) -> None:
-        call: ClientStream = event.stream.context
-        if not call.over:
-            self._end(call, without_trailers("no trailers"))
-
-    def _reset(self, event: Reset) -> None:
-        call: ClientStream = event.stream.context
-        if call.over:
-            return
-        if self.engine.termination:
-            outcome = self._loss(call, self.engine.termination)
-        elif event.by_peer:
-            outcome = from_reset(event.code, unprocessed=event.unprocessed, headers_received=call.headers_received)
-        else:
-            outcome = Outcome(event.status, event.reason, headers_received=call.headers_received)
-        self._end(call, outcome)
-
-    def _writable(self, event: Writable) -> None:
-        if not self.full:
-            event.stream.context.sink.on_writable()
+    def _over(self, call: ClientStream) -> None:
+        call.close()
+        if call.unread:
+            self.reading.consumed(call.unread)
+            call.unread = 0
+        self.in_flight -= 1
+        if self._waiting:
+            self._start_waiting()
+        if not self.in_flight:
+            self._idle_since = self.heard
+            if self.ending:
+                self.loop.call_soon(self._close_if_done)
 
     def writable_again(self) -> None:
         for stream in tuple(self.engine.streams.values()):
             if stream.writable and stream.context is not None:
                 stream.context.sink.on_writable()
+
+    # -- the connection
 
     def _settings(self, event: SettingsChanged) -> None:
         if not self.ready and not self.ending:
@@ -309,31 +218,6 @@ class ClientConnection(Link):
             LOG.warning("%s: %s", self.peer, reason)
         self.retire(reason)
 
-    # -- the end of a call, and of the connection
-
-    def _end(self, call: ClientStream, outcome: Outcome) -> None:
-        sink = call.sink
-        self.answered += 1
-        self._over(call)
-        sink.on_end(outcome)
-
-    def _over(self, call: ClientStream) -> None:
-        call.close()
-        if call.unread:
-            self.consumed(call.unread)
-            call.unread = 0
-        self.in_flight -= 1
-        if self._waiting:
-            self._start_waiting()
-        if not self.in_flight:
-            self._idle_since = self.heard
-            if self.ending:
-                self.loop.call_soon(self._close_if_done)
-
-    def _loss(self, call: ClientStream, reason: str) -> Outcome:
-        unsent = call.stream is None or call.stream.id > self.flushed_id
-        return from_loss(self.peer, reason, unprocessed=unsent, headers_received=call.headers_received)
-
     def retire(self, reason: str) -> None:
         """Take no new calls; close when the running ones have ended. What waits for a stream ends unprocessed."""
         if not self.ending:
@@ -341,7 +225,7 @@ class ClientConnection(Link):
         was_ready, self.ready = self.ready, False
         waiting, self._waiting = self._waiting, deque()
         for call in waiting:
-            self._end(call, self._loss(call, reason))
+            self.end(call, loss(self, call, reason))
         if not self.in_flight:
             self.loop.call_soon(self._close_if_done)
         _resolve(self.settled, False)
@@ -355,21 +239,16 @@ class ClientConnection(Link):
         for stream in tuple(self.engine.streams.values()):
             call: ClientStream = stream.context
             if not call.over:
-                self._end(call, self._loss(call, self.ending))
+                self.end(call, loss(self, call, self.ending))
 
     def _close_if_done(self) -> None:
         if not self.in_flight:
             self.close(self.ending)
 
-    # -- chores
+    # -- time
 
-    def _keepalive_chore(self, now: float) -> float:
-        pulse = self._pinger.check(self.heard, now, self.in_flight > 0)
-        if pulse is Pulse.DEAD:
-            self.abort(f"no answer to a keepalive PING within {self._pinger.timeout:g} s")
-        elif pulse is Pulse.PING:
-            self.engine.ping(_PING)
-        return self._pinger.due(self.heard, now)
+    def _busy(self) -> bool:
+        return self.in_flight > 0
 
     def _rest_chore(self, now: float) -> float:
         """Close when unused for long, replace when old."""
@@ -390,9 +269,15 @@ class ClientConnection(Link):
             len(self._waiting),
             self.started,
             self.answered,
-            self.unread,
+            self.reading.unread,
             self.blocked,
         )
+
+
+def _set_user_timeout(sock: socket.socket, seconds: float) -> None:
+    """Let the kernel notice unanswered bytes as fast as keepalive would (gRFC A18)."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def _resolve(future: asyncio.Future[bool], value: bool) -> None:

@@ -8,6 +8,7 @@ from meshkit.metadata import RawHeaders
 from meshkit.wire import Connection, ErrorCode, Stream
 
 from .outcome import Outcome
+from .reading import Reading
 from .sinks import ClientSink
 
 __all__ = ["ClientStream", "Opening"]
@@ -20,13 +21,13 @@ class _Owner(Protocol):
     """The connection, as its calls need it."""
 
     engine: Connection
+    reading: Reading
     peer: str
 
     @property
     def full(self) -> bool: ...
 
     def wake(self) -> None: ...
-    def consumed(self, size: int) -> None: ...
     def give_up(self, call: ClientStream, code: ErrorCode) -> None: ...
 
 
@@ -99,7 +100,7 @@ class ClientStream:
             return
         owner = self._owner
         self.unread -= size
-        owner.consumed(size)
+        owner.reading.consumed(size)
         owner.engine.acknowledge(self.stream, size)
         if owner.engine.output_size:
             owner.wake()

@@ -10,7 +10,7 @@ from meshkit.wire import ErrorCode, Stream, encode_status_message
 
 from .requests import Request
 from .sinks import CancelReason, ServerSink
-from .timers import Timer
+from .timers import Timer, Timers
 
 if TYPE_CHECKING:
     from .serving import ServerConnection
@@ -157,7 +157,7 @@ class ServerStream:
             return
         link = self._link
         self.unread -= size
-        link.consumed(size)
+        link.reading.consumed(size)
         link.engine.acknowledge(self._stream, size)
         if link.engine.output_size:
             link.wake()
@@ -173,7 +173,7 @@ class ServerStream:
     def arm(self, seconds: float) -> None:
         """Cancel the call ``seconds`` from now."""
         self.deadline = self._link.heard + seconds
-        self._timer = self._link.timers.schedule(self.deadline, self._expire)
+        self._timer = Timers.of(self._link.loop).schedule(self.deadline, self._expire)
 
     def _expire(self) -> None:
         """The deadline passed: tell the client, by trailers if they can leave at once, and stop the handler."""
@@ -200,7 +200,7 @@ class ServerStream:
         if self._timer is not None:
             self._timer.cancel()
         if self.unread:
-            self._link.consumed(self.unread)
+            self._link.reading.consumed(self.unread)
             self.unread = 0
 
 

@@ -262,13 +262,13 @@ async def test_answers_to_a_peer_that_does_not_read_pause_reading():
         peer.reader._limit = 1
         pings = h2.frame(h2.PING, 0, 0, b"12345678") * 1000
         await peer.flood(pings)
-        connection = next(c for c in stage.server._connections if c.started == 0)
+        connection = next(c for c in stage.server._connections if c.statistics().started == 0)
         for _ in range(4000):
-            if connection._paused:
+            if connection.reading.paused:
                 break
             peer.send(pings)
             await asyncio.sleep(0)
-        assert connection._paused
+        assert connection.reading.paused
         assert connection.engine.output_size < 4 * MIB
         peer.writer.transport.abort()
 
@@ -297,7 +297,7 @@ async def test_zero_window_with_many_replies_is_refused_more():
             await asyncio.sleep(0.002)
         refused = await peer.until(h2.RST_STREAM)
         assert int.from_bytes(refused.payload, "big") == REFUSED_STREAM
-        connection = next(c for c in stage.server._connections if c.refused)
+        connection = next(c for c in stage.server._connections if c.statistics().refused)
         assert connection.engine.queued < 8 * MIB
         await peer.close()
 

@@ -435,7 +435,7 @@ async def test_reading_pauses_while_the_application_lags():
     async with serving() as (port, service, _), connected(port, options) as connection:
         service.methods["Pour"] = pour
         call = start(connection, b"/test.Echo/Pour", end=True)
-        await eventually(lambda: connection._paused)
+        await eventually(lambda: connection.reading.paused)
         other = unary(connection)
         await asyncio.sleep(0.05)
         assert not other.ended.done()
@@ -443,4 +443,4 @@ async def test_reading_pauses_while_the_application_lags():
             await call.next()
         assert (await other.outcome()).status == 0
         assert (await call.outcome()).status == 0
-        assert connection.unread == 0
+        assert connection.reading.unread == 0

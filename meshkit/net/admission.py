@@ -1,0 +1,127 @@
+"""What clients ask: the engine's events of a stream, as `accept` and the handlers' sinks hear them.
+
+Carries: rejection before anybody sees the request (PROTOCOL-HTTP2.md), places for handlers, counted until the handler
+has really ended (CVE-2023-44487, CVE-2025-8671), the cap on what waits for a peer that does not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from meshkit.metadata import RawHeaders
+from meshkit.wire import ErrorCode, HalfClosed, Headers, Message, Reset, Stream, Trailers, Writable
+
+from .events import Handlers
+from .options import ServerOptions
+from .requests import Refusal, Request, read_request
+from .server_stream import ServerStream
+
+if TYPE_CHECKING:
+    from .serving import ServerConnection
+
+__all__ = ["Admission"]
+
+_REMEMBERED = 128
+
+
+class Admission:
+    """Handlers for the events of a server's streams. ``started`` and ``refused`` count requests."""
+
+    __slots__ = (
+        "_accept",
+        "_known",
+        "_link",
+        "_max_buffered",
+        "_max_handlers",
+        "_reading",
+        "handlers",
+        "refused",
+        "started",
+    )
+
+    def __init__(self, link: ServerConnection, options: ServerOptions, accept: Callable[[ServerStream], None]) -> None:
+        self.started = 0
+        self.refused = 0
+        self._link = link
+        self._reading = link.reading
+        self._accept = accept
+        self._max_handlers = options.max_handlers or options.limits.max_concurrent_streams
+        self._max_buffered = options.max_buffered
+        self._known: dict[int, tuple[RawHeaders, Request | Refusal]] = {}
+        self.handlers: Handlers = {
+            Headers: self._headers,
+            Message: self._message,
+            HalfClosed: self._half_closed,
+            Trailers: self._half_closed,
+            Reset: self._reset,
+            Writable: self._writable,
+        }
+
+    def _headers(self, event: Headers) -> None:
+        stream, link = event.stream, self._link
+        if stream.closed:  # reset in the same batch of frames: no handler has to know
+            return
+        if self._full():
+            self.refused += 1
+            link.engine.reset(stream, ErrorCode.REFUSED_STREAM)
+            return
+        request = self._read(event.fields)
+        if isinstance(request, Refusal):
+            self._refuse(stream, request)
+            return
+        call = ServerStream(link, stream, request, event.fields)
+        stream.context = call
+        link.running += 1
+        self.started += 1
+        link.last_call = link.heard
+        if request.timeout is not None:
+            call.arm(request.timeout)
+        self._accept(call)
+
+    def _full(self) -> bool:
+        """Whether another handler, or another reply, would be too much."""
+        engine = self._link.engine
+        return self._link.running >= self._max_handlers or engine.queued + engine.output_size > self._max_buffered
+
+    def _read(self, fields: RawHeaders) -> Request | Refusal:
+        """What the fields say; read once for requests alike, for which the engine gives the very same tuple."""
+        known = self._known.get(id(fields))
+        if known is not None:
+            return known[1]
+        request = read_request(fields)
+        if len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[id(fields)] = (fields, request)  # kept alive, so that no other can have its id
+        return request
+
+    def _refuse(self, stream: Stream, refusal: Refusal) -> None:
+        self.refused += 1
+        engine = self._link.engine
+        engine.send_headers(stream, refusal.fields(), end=not refusal.body)
+        if refusal.body:
+            engine.send_data(stream, refusal.body, end=True)
+
+    def _message(self, event: Message) -> None:
+        call: ServerStream | None = event.stream.context
+        if call is None or call.over:
+            return
+        size = len(event.data)
+        call.unread += size
+        self._reading.took(size)
+        call.sink.on_message(event.data)
+
+    def _half_closed(self, event: HalfClosed | Trailers) -> None:
+        call: ServerStream | None = event.stream.context
+        if call is not None:
+            call.sink.on_half_close()
+
+    def _reset(self, event: Reset) -> None:
+        call: ServerStream | None = event.stream.context
+        if call is not None and not call.over:
+            call.cancel("connection" if self._link.engine.termination else "reset")
+
+    def _writable(self, event: Writable) -> None:
+        call: ServerStream | None = event.stream.context
+        if call is not None and not self._link.full:
+            call.sink.on_writable()

@@ -1,0 +1,54 @@
+"""The header fields of our requests (PROTOCOL-HTTP2.md, "Requests")."""
+
+from __future__ import annotations
+
+from meshkit.metadata import RawHeaders
+
+__all__ = ["RequestFields"]
+
+_Fields = tuple[tuple[bytes, bytes], ...]
+_ACCEPT = (b"grpc-accept-encoding", b"identity,deflate,gzip")
+_REMEMBERED = 1024
+
+
+class RequestFields:
+    """Header fields for the calls of one connection. What calls have in common is made once: equal tuples are cheap
+    for the engine, too."""
+
+    __slots__ = ("_authority", "_known", "_scheme", "_user_agent")
+
+    def __init__(self, authority: bytes, user_agent: bytes, *, secure: bool) -> None:
+        self._authority = authority
+        self._scheme = b"https" if secure else b"http"
+        self._user_agent = user_agent
+        self._known: dict[tuple[bytes, bytes | None, bytes | None], tuple[_Fields, _Fields]] = {}
+
+    def __call__(self, path: bytes, authority: bytes | None, encoding: bytes | None, fields: RawHeaders) -> RawHeaders:
+        """All fields of a request, in gRPC's order: ``grpc-timeout``, first of ``fields``, after the pseudo-headers."""
+        key = (path, authority, encoding)
+        found = self._known.get(key)
+        if found is None:
+            found = self._make(path, authority, encoding)
+            if len(self._known) < _REMEMBERED:
+                self._known[key] = found
+        pseudo, rest = found
+        if not fields:
+            return pseudo + rest
+        if fields[0][0] == b"grpc-timeout":
+            return (*pseudo, fields[0], *rest, *fields[1:])
+        return (*pseudo, *rest, *fields)
+
+    def _make(self, path: bytes, authority: bytes | None, encoding: bytes | None) -> tuple[_Fields, _Fields]:
+        pseudo = (
+            (b":method", b"POST"),
+            (b":scheme", self._scheme),
+            (b":path", path),
+            (b":authority", self._authority if authority is None else authority),
+        )
+        rest = (
+            (b"te", b"trailers"),
+            (b"content-type", b"application/grpc"),
+            (b"user-agent", self._user_agent),
+            _ACCEPT,
+        )
+        return pseudo, rest if encoding is None else (*rest, (b"grpc-encoding", encoding))

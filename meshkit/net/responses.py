@@ -1,0 +1,117 @@
+"""What a server answers: the engine's events of a stream, as the calls' sinks hear them.
+
+Carries: response rules (PROTOCOL-HTTP2.md): initial metadata once, grpc-status before :status, what is not gRPC ends
+the call at once.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from meshkit.metadata import RawHeaders
+from meshkit.wire import Connection, ErrorCode, HalfClosed, Headers, Message, Reset, Trailers, Writable
+
+from .client_stream import ClientStream
+from .events import Handlers
+from .outcome import Outcome, from_http, from_loss, from_reset, from_trailers, not_grpc, without_trailers
+from .reading import Reading
+
+__all__ = ["Responses", "loss"]
+
+
+class _Owner(Protocol):
+    """The connection, as responses need it."""
+
+    engine: Connection
+    reading: Reading
+    peer: str
+    flushed_id: int
+
+    @property
+    def full(self) -> bool: ...
+    def end(self, call: ClientStream, outcome: Outcome) -> None: ...
+
+
+class Responses:
+    """Handlers for the events of a client's streams."""
+
+    __slots__ = ("_good_headers", "_owner", "_reading", "handlers")
+
+    def __init__(self, owner: _Owner) -> None:
+        self._owner = owner
+        self._reading = owner.reading
+        self._good_headers: RawHeaders = ()
+        self.handlers: Handlers = {
+            Headers: self._headers,
+            Message: self._message,
+            Trailers: self._trailers,
+            HalfClosed: self._half_closed,
+            Reset: self._reset,
+            Writable: self._writable,
+        }
+
+    def _headers(self, event: Headers) -> None:
+        call: ClientStream = event.stream.context
+        if call.over:
+            return
+        fields = event.fields
+        if event.end:
+            self._owner.end(call, from_trailers(fields, trailers_only=True))
+            return
+        if fields is not self._good_headers:
+            if not_grpc(fields):
+                self._refuse(call, fields)
+                return
+            self._good_headers = fields  # the engine gives the same tuple for the same block
+        call.headers_received = True
+        call.sink.on_headers(fields)
+
+    def _refuse(self, call: ClientStream, fields: RawHeaders) -> None:
+        """The response is not one of gRPC: that is the outcome, whatever else would follow."""
+        said = any(name == b"grpc-status" for name, _ in fields)
+        outcome = from_trailers(fields, trailers_only=True) if said else from_http(fields)
+        if call.stream is not None:
+            self._owner.engine.reset(call.stream, ErrorCode.CANCEL)
+        self._owner.end(call, outcome)
+
+    def _message(self, event: Message) -> None:
+        call: ClientStream = event.stream.context
+        if call.over:
+            return
+        size = len(event.data)
+        call.unread += size
+        self._reading.took(size)
+        call.sink.on_message(event.data)
+
+    def _trailers(self, event: Trailers) -> None:
+        call: ClientStream = event.stream.context
+        if not call.over:
+            self._owner.end(call, from_trailers(event.fields, trailers_only=False))
+
+    def _half_closed(self, event: HalfClosed) -> None:
+        call: ClientStream = event.stream.context
+        if not call.over:
+            self._owner.end(call, without_trailers("no trailers"))
+
+    def _reset(self, event: Reset) -> None:
+        call: ClientStream = event.stream.context
+        if call.over:
+            return
+        owner = self._owner
+        if owner.engine.termination:
+            outcome = loss(owner, call, owner.engine.termination)
+        elif event.by_peer:
+            outcome = from_reset(event.code, unprocessed=event.unprocessed, headers_received=call.headers_received)
+        else:
+            outcome = Outcome(event.status, event.reason, headers_received=call.headers_received)
+        owner.end(call, outcome)
+
+    def _writable(self, event: Writable) -> None:
+        if not self._owner.full:
+            event.stream.context.sink.on_writable()
+
+
+def loss(owner: _Owner, call: ClientStream, reason: str) -> Outcome:
+    """The outcome of a call whose connection ended under it: unprocessed if nothing of it had left."""
+    unsent = call.stream is None or call.stream.id > owner.flushed_id
+    return from_loss(owner.peer, reason, unprocessed=unsent, headers_received=call.headers_received)

@@ -1,0 +1,36 @@
+from meshkit.net.request_fields import RequestFields
+
+FIELDS = RequestFields(b"host:80", b"agent/1", secure=False)
+
+
+def test_the_order_grpc_wants():
+    made = FIELDS(b"/a/B", None, b"gzip", ((b"grpc-timeout", b"1S"), (b"x-user", b"ada")))
+    assert [name for name, _ in made] == [
+        b":method",
+        b":scheme",
+        b":path",
+        b":authority",
+        b"grpc-timeout",
+        b"te",
+        b"content-type",
+        b"user-agent",
+        b"grpc-accept-encoding",
+        b"grpc-encoding",
+        b"x-user",
+    ]
+    assert dict(made)[b":authority"] == b"host:80"
+
+
+def test_another_authority():
+    assert dict(FIELDS(b"/a/B", b"other", None, ()))[b":authority"] == b"other"
+
+
+def test_schemes():
+    assert dict(RequestFields(b"h", b"a", secure=True)(b"/", None, None, ()))[b":scheme"] == b"https"
+
+
+def test_what_is_remembered_is_bounded():
+    fields = RequestFields(b"h", b"a", secure=False)
+    for number in range(3000):
+        fields(b"/%d" % number, None, None, ())
+    assert len(fields._known) <= 1024
