@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from .decoder import write_decoder
 from .encoder import write_encoder
+from .frame import Frame
 from .schema import Schema
-from .text import Text
 
 __all__ = ["function"]
 
@@ -22,6 +22,15 @@ __all__ = ["function"]
 def function(kind: str, schema: Schema) -> Callable[..., Any]:
     """The ``decode``, ``merge`` or ``encode`` function of ``schema``."""
     scope: dict[str, Any] = {}
+    frame = _write(kind, schema, scope)
+    scope.update(frame.scope)
+    exec(frame.text.compile(f"meshkit.codec {kind} {schema.name} {id(schema):x}", partial(_text, kind, schema)), scope)
+    made: Callable[..., Any] = scope["encode" if kind == "encode" else "decode"]
+    return made
+
+
+def _write(kind: str, schema: Schema, scope: dict[str, Any]) -> Frame:
+    """Generate; functions of other schemas come into ``scope`` as they are named."""
     names: dict[tuple[str, Schema], str] = {}
 
     def link(wanted: str, other: Schema) -> str:
@@ -31,16 +40,11 @@ def function(kind: str, schema: Schema) -> Callable[..., Any]:
             scope[name] = _later(scope, name, wanted, other)
         return name
 
-    text = _write(kind, schema, scope, link)
-    exec(text.compile(f"<meshkit.codec {kind} {schema.name} {id(schema):x}>"), scope)
-    made: Callable[..., Any] = scope["encode" if kind == "encode" else "decode"]
-    return made
+    return write_encoder(schema, link) if kind == "encode" else write_decoder(schema, link, kind == "merge")
 
 
-def _write(kind: str, schema: Schema, scope: dict[str, Any], link: Callable[[str, Schema], str]) -> Text:
-    frame = write_encoder(schema, link) if kind == "encode" else write_decoder(schema, link, kind == "merge")
-    scope.update(frame.scope)
-    return frame.text
+def _text(kind: str, schema: Schema) -> str:
+    return str(_write(kind, schema, {}).text)
 
 
 def _later(scope: dict[str, Any], name: str, kind: str, schema: Schema) -> Callable[..., Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import CodeType
-from typing import Final
+from typing import Final, cast
 
 __all__ = ["Text"]
 
@@ -56,8 +56,12 @@ class Text:
     def __str__(self) -> str:
         return "\n".join(self.lines) + "\n"
 
-    def compile(self, filename: str) -> CodeType:
-        """Compile, and let tracebacks, `inspect` and debuggers find the text under ``filename``."""
-        source = str(self)
-        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-        return compile(source, filename, "exec")
+    def compile(self, filename: str, again: Callable[[], str]) -> CodeType:
+        """Compile and forget the lines, but let tracebacks, `inspect` and debuggers find them under ``filename``.
+
+        ``again`` gives the text when somebody asks: a process keeps hundreds of functions and hardly ever shows one.
+        """
+        code = compile(str(self), filename, "exec")
+        cast("dict[str, object]", linecache.cache)[filename] = (again,)
+        self.lines.clear()
+        return code
