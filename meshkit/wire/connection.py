@@ -195,6 +195,7 @@ class Connection(Receiving):
 
     def _terminate(self, code: ErrorCode, reason: str) -> None:
         self.termination = reason
+        self._may_open = False
         self.go_away(code, debug=reason.encode()[:200])
         for stream in list(self.streams.values()):
             self._forget(stream)
@@ -206,21 +207,16 @@ class Connection(Receiving):
     @property
     def can_open(self) -> bool:
         """Whether `open_stream` may be called: the peer's limit is not reached, no side goes away, ids are left."""
-        return (
-            len(self.streams) < self.peer_max_streams
-            and self.peer_last_id == MAX_STREAM_ID
-            and self._next_id <= MAX_STREAM_ID
-            and not self.termination
-        )
+        return len(self.streams) < self.peer_max_streams and self._may_open and self._next_id <= MAX_STREAM_ID
 
     def open_stream(
         self, fields: RawHeaders, *, end: bool = False, context: Any = None, max_message: int | None = None
     ) -> Stream:
         """Open a stream with a request's header fields (a tuple). ``context`` becomes the stream's; ``max_message``
         replaces ``limits.max_receive_message`` for it. Raises StreamsExhausted where `can_open` is False."""
-        if not self.can_open:
-            raise StreamsExhausted
         stream_id = self._next_id
+        if len(self.streams) >= self.peer_max_streams or not self._may_open or stream_id > MAX_STREAM_ID:
+            raise StreamsExhausted
         self._next_id = stream_id + 2
         if max_message is None:
             max_message = self.limits.max_receive_message

@@ -41,6 +41,7 @@ class Control(Sending):
         self.last_accepted = MAX_WINDOW
         self.peer_last_id = MAX_WINDOW
         self._next_id = 1
+        self._may_open = True  # neither side goes away
         self._events: list[Event] = []
         self._settings_by = NEVER
         self._overhead = Budget(limits.overhead_burst, limits.overhead_per_second, now)
@@ -156,6 +157,7 @@ class Control(Sending):
         if last_id > self.peer_last_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"GOAWAY raises its last stream to {last_id}")
         self.peer_last_id = last_id
+        self._may_open = False
         if not self._is_server:
             for stream in [stream for stream in self.streams.values() if stream.id > last_id]:
                 self._forget(stream)

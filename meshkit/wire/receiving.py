@@ -21,7 +21,7 @@ from .hpack import Decoder, HeaderListTooLarge
 from .limits import Limits
 from .messages import PREFIX, add_pieces, whole
 from .sending import BY_PEER
-from .stream import CLOSED, REMOTE_END, Stream
+from .stream import CLOSED, HALF_REMOTE, OPEN, REMOTE_END, Stream
 
 __all__ = ["Receiving"]
 
@@ -124,13 +124,16 @@ class Receiving(Control):
         if stream.partial is not None:
             raise StreamFault(stream.id, ErrorCode.CANCEL, "the stream ends inside a message")
         self._events.append(HalfClosed(stream))
-        self._close_remote(stream)
+        if self._is_server and stream.state == OPEN:  # how most requests end
+            stream.state = HALF_REMOTE
+        else:
+            self._close_remote(stream)
 
     def _close_remote(self, stream: Stream) -> None:
         """The peer's half is over. A client whose request still runs then has nobody to send it to (checklist 6)."""
         stream.state = REMOTE_END[stream.state]
         if stream.state == CLOSED:
-            self._forget(stream)
+            del self.streams[stream.id]  # no more: nothing waits on a stream whose two halves have ended
         elif not self._is_server:
             self.reset(stream, ErrorCode.NO_ERROR)
 
@@ -210,7 +213,7 @@ class Receiving(Control):
         except HeaderListTooLarge:
             return _TOO_LARGE
         block = check_trailers(fields) if known is self._trailing else self._check_initial(fields)
-        if pure and len(raw) <= _LONGEST_BLOCK:
+        if pure and len(raw) <= _LONGEST_BLOCK and not block.malformed:
             if len(known) >= _REMEMBERED_BLOCKS:
                 known.clear()  # blocks that differ each time push out those that repeat, which soon are back
             known[raw] = block

@@ -18,7 +18,7 @@ from .codes import DEFAULT_WINDOW, END_HEADERS, END_STREAM, MIN_FRAME_SIZE, Erro
 from .compression import compress
 from .hpack import Encoder
 from .limits import Limits
-from .stream import CLOSED, LOCAL_END, Outbox, Stream
+from .stream import CLOSED, HALF_LOCAL, HALF_REMOTE, LOCAL_END, OPEN, Outbox, Stream
 
 __all__ = ["BY_PEER", "BY_US", "Sending"]
 
@@ -71,7 +71,8 @@ class Sending:
             return b""
         data = b"".join(self._out)
         self._out.clear()
-        self.output_size = self._answers = 0
+        self._answers = 0
+        self.output_size = 0
         return data
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
@@ -103,7 +104,12 @@ class Sending:
             self.data_sent += 1
             self._out += (frame.ending if end else frame.open, stream.tag, frame.block)
             self.output_size += frame.size
-        if end:
+        if not end:
+            return
+        if stream.state == HALF_REMOTE and stream.partial is None:  # how most calls end at a server
+            stream.state = CLOSED
+            del self.streams[stream.id]
+        else:
             self._ended(stream)
 
     def _block(self, stream_id: int, block: bytes, flags: int) -> None:
@@ -137,7 +143,11 @@ class Sending:
         self.data_sent += 1
         self._out += (_MESSAGE.pack(size << 8, END_STREAM if end else 0, stream.id, flag, length), data)
         self.output_size += size + 9
-        if end:
+        if not end:
+            return
+        if stream.state == OPEN and not self._is_server:  # how most requests end
+            stream.state = HALF_LOCAL
+        else:
             self._ended(stream)
 
     def send_data(self, stream: Stream, data: bytes, *, end: bool = False) -> None:
