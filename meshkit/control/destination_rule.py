@@ -36,7 +36,7 @@ from .traffic_policy import (
     TrafficPolicy,
     Warmup,
 )
-from .virtual_service import export_to, interval, labels, port_selector
+from .virtual_service import export_to, host_name, interval, labels, port_selector
 
 __all__ = ["destination_rule"]
 
@@ -206,7 +206,7 @@ def _different_names(subsets: tuple[Subset, ...]) -> str:
 
 
 _FIELDS = {
-    "host": Field("host", text, required=True),
+    "host": Field("host", host_name, required=True),
     "trafficPolicy": Field("policy", _traffic_policy),
     "subsets": Field("subsets", checked(list_of(_subset), _different_names)),
     "exportTo": Field("export_to", export_to),

@@ -25,6 +25,10 @@ class _Held:
     until: float = inf
 
 
+def _same_node(one: _Held, other: _Held) -> bool:
+    return one.registration.node == other.registration.node
+
+
 @dataclass(slots=True)
 class Registry:
     """Registrations by connection. ``hold`` is in seconds; times come in as arguments."""
@@ -33,7 +37,7 @@ class Registry:
     _entries: dict[str, _Held] = field(default_factory=dict[str, _Held])
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(1 for one in self._entries.values() if one.registration)
 
     def connect(self, connection: str, registration: Registration) -> bool:
         """A stream began. True if that changed what is registered."""
@@ -41,8 +45,7 @@ class Registry:
         ended = [key for key, one in self._entries.items() if one.until < inf and one.registration.node == node]
         for key in ended:
             del self._entries[key]
-        if registration:
-            self._entries[connection] = _Held(registration)
+        self._entries[connection] = _Held(registration)
         return bool(ended) or bool(registration)
 
     def disconnect(self, connection: str, now: float) -> bool:
@@ -52,11 +55,11 @@ class Registry:
         if entry is None:
             return False
         others = (one for key, one in self._entries.items() if key != connection and one.until == inf)
-        if self.hold <= 0 or any(one.registration.node == entry.registration.node for one in others):
+        if not entry.registration or self.hold <= 0 or any(_same_node(one, entry) for one in others):
             del self._entries[connection]
         else:
             entry.until = now + self.hold
-        return True
+        return bool(entry.registration)
 
     def expire(self, now: float) -> list[Registration]:
         """Drop what was held long enough, and return it."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache, partial
 from ipaddress import ip_address
 
@@ -11,23 +10,16 @@ from yaml.nodes import Node
 
 from .model import Meta, Port, ServiceEntry, WorkloadEntry
 from .shape import Field, Place, Shape, checked, choice, integer, list_of, map_of, only, record, text
-from .virtual_service import export_to, labels, port_number
+from .virtual_service import export_to, host_name, labels, port_number
 
 __all__ = ["is_address", "service_entry", "workload_entry"]
 
 _PROTOCOLS = ("HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS")
-_HOST = re.compile(r"(\*\.)?[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*\.?\Z")
 
 
 def _protocol(node: Node, place: Place) -> str:
     value = text(node, place).upper()
     return value if value in _PROTOCOLS else place.fail(node, f"one of {', '.join(_PROTOCOLS)}")
-
-
-def _host(node: Node, place: Place) -> str:
-    """A host name. Names of interfaces are written in lower case, as every host is in Istio."""
-    value = text(node, place)
-    return value if _HOST.match(value) else place.fail(node, "a host name in lower case, such as a.b.example")
 
 
 _port = record(
@@ -57,7 +49,7 @@ _WORKLOAD: dict[str, Field] = {
 }
 _WORKLOAD_IGNORED = ("network", "serviceAccount")
 _SERVICE = {
-    "hosts": Field("hosts", list_of(_host, at_least=1), required=True),
+    "hosts": Field("hosts", list_of(host_name, at_least=1), required=True),
     "addresses": Field("addresses", list_of(text)),
     "ports": Field("ports", checked(list_of(_port, at_least=1), _different), required=True),
     "location": Field("location", choice("MESH_EXTERNAL", "MESH_INTERNAL")),

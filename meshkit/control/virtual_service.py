@@ -50,9 +50,10 @@ from .shape import (
     text,
 )
 
-__all__ = ["export_to", "interval", "labels", "port_number", "port_selector", "virtual_service"]
+__all__ = ["export_to", "host_name", "interval", "labels", "port_number", "port_selector", "virtual_service"]
 
 
+_HOST = re.compile(r"\*\Z|(\*\.)?[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*\.?\Z")
 _RETRY_ON = frozenset(
     "5xx gateway-error reset reset-before-request connect-failure retriable-4xx refused-stream retriable-status-codes "
     "retriable-headers envoy-ratelimited http3-post-connect-failure cancelled deadline-exceeded internal "
@@ -70,6 +71,13 @@ def export_to(node: Node, place: Place) -> tuple[str, ...]:
         words = "not supported by this control plane, ignored: every namespace sees this resource"
         place.report.add(node, place.path, words, Severity.UNSUPPORTED)
     return value
+
+
+def host_name(node: Node, place: Place) -> str:
+    """A host: a full name, a short one, or one with a wildcard for its first part. In lower case, as every host is in
+    Istio, interfaces too."""
+    value = text(node, place)
+    return value if _HOST.match(value) else place.fail(node, "a host name in lower case, such as a.b.example")
 
 
 def _regex(node: Node, place: Place) -> str:
@@ -117,7 +125,7 @@ port_selector = only("number", port_number)
 _destination = record(
     Destination,
     {
-        "host": Field("host", text, required=True),
+        "host": Field("host", host_name, required=True),
         "subset": Field("subset", text),
         "port": Field("port", port_selector),
     },
@@ -271,7 +279,7 @@ _http_route = checked(
 )
 
 _FIELDS = {
-    "hosts": Field("hosts", list_of(text, at_least=1), required=True),
+    "hosts": Field("hosts", list_of(host_name, at_least=1), required=True),
     "gateways": Field("gateways", list_of(text)),
     "http": Field("http", list_of(_http_route)),
     "exportTo": Field("export_to", export_to),

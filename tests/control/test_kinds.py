@@ -169,6 +169,8 @@ MISTAKES = [
         "spec.http[0].route[0].weight",
         "expected a whole number",
     ),
+    (VS, f"hosts: [pkg.Iface]\n{ROUTE}", 5, "spec.hosts[0]", "expected a host name in lower case"),
+    (DR, "host: Pkg.Iface", 5, "spec.host", "expected a host name in lower case"),
     (DR, "subsets: []", 5, "spec", "expected host, which is missing"),
     (DR, "host: a\nsubsets:\n- name: v1\n- name: v1", 7, "spec.subsets", "found v1 more than once"),
     (

@@ -58,6 +58,14 @@ def test_a_new_stream_beside_the_old_one_replaces_it_when_that_ends():
     assert (served(registry), registry.next_deadline) == ({HOST: [2]}, inf)
 
 
+def test_a_new_stream_beside_the_old_one_that_registers_nothing_withdraws_when_that_ends():
+    registry = Registry(hold=2)
+    registry.connect("c1", registration("n1", 1))
+    registry.connect("c2", registration("n1"))
+    assert registry.disconnect("c1", 0)
+    assert (served(registry), registry.next_deadline, len(registry)) == ({}, inf, 0)
+
+
 def test_an_address_belongs_to_the_process_that_lives():
     registry = Registry(hold=2)
     registry.connect("c1", registration("n1", 1))
