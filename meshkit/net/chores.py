@@ -3,7 +3,6 @@ connection share one timer."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -24,11 +23,10 @@ Chore = Callable[[float], float]
 class Chores:
     """The chores of one connection; ``done`` is called after each round. ``due`` is when the next round is."""
 
-    __slots__ = ("_chores", "_done", "_loop", "_timer", "_timers", "due")
+    __slots__ = ("_chores", "_done", "_timer", "_timers", "due")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, chores: tuple[Chore, ...], done: Callable[[], None]) -> None:
-        self._loop = loop
-        self._timers = Timers.of(loop)
+    def __init__(self, timers: Timers, chores: tuple[Chore, ...], done: Callable[[], None]) -> None:
+        self._timers = timers
         self._chores = chores
         self._done = done
         self._timer: Timer | None = None
@@ -58,7 +56,7 @@ class Chores:
     def run(self) -> None:
         """A round, now."""
         self.stop()
-        now = self._loop.time()
+        now = self._timers.now()
         self.at(min(chore(now) for chore in self._chores))
         self._done()
 

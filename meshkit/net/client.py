@@ -163,6 +163,8 @@ class ClientConnection(Link):
                 break
             waiting.popleft()
             call.replay()
+            if call.writable:
+                call.sink.on_writable()  # it was not while it waited
 
     def give_up(self, call: ClientStream, code: ErrorCode) -> None:
         """Reset ``call`` with ``code``, or take it out of the queue."""

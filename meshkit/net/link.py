@@ -18,6 +18,7 @@ from .chores import Chores
 from .events import Handlers
 from .failures import reason_of
 from .reading import Reading
+from .timers import Timers
 
 __all__ = ["LOG", "OUTPUT_HIGH", "Link"]
 
@@ -33,7 +34,7 @@ class Link(asyncio.Protocol):
 
     ``heard``: when the last byte came (loop time); ``blocked``: the transport is full; ``ending``: why the connection
     is over or will be, empty while nothing is wrong; ``opened_id`` and ``flushed_id``: the last stream opened here, and
-    the last one of which anything went to the transport.
+    the last one of which anything went to the transport; ``timers``: those of the loop, for calls' deadlines.
     """
 
     handlers: Handlers
@@ -43,7 +44,8 @@ class Link(asyncio.Protocol):
         self.created = self.heard = loop.time()
         self.engine = Connection(role, limits, now=self.created)
         self.reading = Reading(max_unread)
-        self.chores = Chores(loop, (self._engine_chore, self._closing_chore), self.flush)
+        self.timers = Timers.of(loop)
+        self.chores = Chores(self.timers, (self._engine_chore, self._closing_chore), self.flush)
         self.closed: asyncio.Future[None] = loop.create_future()
         self.peer = ""
         self.ending = ""

@@ -10,7 +10,7 @@ from meshkit.wire import ErrorCode, Stream, encode_status_message
 
 from .requests import Request
 from .sinks import CancelReason, ServerSink
-from .timers import Timer, Timers
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .serving import ServerConnection
@@ -173,7 +173,7 @@ class ServerStream:
     def arm(self, seconds: float) -> None:
         """Cancel the call ``seconds`` from now."""
         self.deadline = self._link.heard + seconds
-        self._timer = Timers.of(self._link.loop).schedule(self.deadline, self._expire)
+        self._timer = self._link.timers.schedule(self.deadline, self._expire)
 
     def _expire(self) -> None:
         """The deadline passed: tell the client, by trailers if they can leave at once, and stop the handler."""

@@ -66,6 +66,10 @@ class Timers:
             timers = _BY_LOOP[loop] = Timers(loop)
         return timers
 
+    def now(self) -> float:
+        """The loop's time, which deadlines are in."""
+        return self._loop.time()
+
     def schedule(self, deadline: float, callback: Callable[[], object]) -> Timer:
         """Call ``callback`` when ``loop.time()`` has reached ``deadline``. The callback must not raise."""
         timer = Timer(self, deadline, callback)

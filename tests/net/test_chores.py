@@ -1,6 +1,7 @@
 import asyncio
 import math
 
+from meshkit.net import Timers
 from meshkit.net.chores import Chores
 from tests.support.calls import eventually
 
@@ -17,7 +18,7 @@ async def test_chores_share_a_timer_that_follows_the_earliest():
         return math.inf
 
     rounds: list[int] = []
-    chores = Chores(asyncio.get_running_loop(), (often, never), lambda: rounds.append(len(ran)))
+    chores = Chores(Timers.of(asyncio.get_running_loop()), (often, never), lambda: rounds.append(len(ran)))
     chores.run()
     assert ran == ["often", "never"]
     await eventually(lambda: len(rounds) >= 3)
@@ -28,7 +29,7 @@ async def test_chores_share_a_timer_that_follows_the_earliest():
 async def test_only_an_earlier_deadline_moves_the_timer():
     loop = asyncio.get_running_loop()
     rounds: list[float] = []
-    chores = Chores(loop, (lambda _: math.inf,), lambda: rounds.append(loop.time()))
+    chores = Chores(Timers.of(loop), (lambda _: math.inf,), lambda: rounds.append(loop.time()))
     now = loop.time()
     chores.at(now + 60)
     chores.at(now + 0.01)
@@ -40,7 +41,7 @@ async def test_only_an_earlier_deadline_moves_the_timer():
 
 async def test_chores_can_be_added():
     ran: list[float] = []
-    chores = Chores(asyncio.get_running_loop(), (), lambda: None)
+    chores = Chores(Timers.of(asyncio.get_running_loop()), (), lambda: None)
     chores.add(lambda now: ran.append(now) or math.inf)
     chores.run()
     assert len(ran) == 1

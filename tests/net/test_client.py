@@ -344,6 +344,17 @@ async def test_a_waiting_stream_can_send_more_end_and_be_cancelled():
         assert len(service.handlers) == 2
 
 
+async def test_a_waiting_stream_is_told_when_it_may_write():
+    limits = Limits(max_concurrent_streams=1)
+    async with serving(ServerOptions(limits=limits)) as (port, _, _), connected(port) as connection:
+        first, second = start(connection, b"/test.Echo/Chat"), start(connection, b"/test.Echo/Chat")
+        first.stream.end()
+        await asyncio.wait_for(second.drain(), 5)
+        second.stream.send(b"now", end=True)
+        assert (await second.outcome()).status == 0
+        assert second.messages == [b"now"]
+
+
 async def test_more_streams_as_soon_as_settings_allow():
     async def play(peer):
         await peer.until(h2.DATA)
