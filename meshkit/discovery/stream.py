@@ -20,7 +20,7 @@ from meshkit.net import Backoff, ClientOptions
 from meshkit.observe.log import event_logger
 from meshkit.rpc import BidiStream, CallOptions, Channel, Method
 from meshkit.tasks import Scope
-from meshkit.xds import TYPES, AdsMachine, Node, ResourceType, Verdict, decode_updates
+from meshkit.xds import TYPES, AdsMachine, Node, ResourceType, Verdict, decode_updates, prepare
 
 from .options import DiscoveryOptions
 from .slicing import Slicer
@@ -174,6 +174,7 @@ class AdsStream:
         self._wake.set()
         async with Scope("ads") as scope:
             scope.start(self._send(stream, self.node), name="send")
+            await self._slicer.run(prepare())
             while (data := await stream.recv()) is not None:
                 await self._receive(data)
                 self._wake.set()

@@ -6,6 +6,7 @@ from .delta import DeltaMachine
 from .entry import Entry, EntryState, Resource, Update, WatchStatistics
 from .messages import DELTA, SOTW, Variant
 from .node import Node
+from .prepare import prepare
 from .sotw import SotwMachine
 from .struct import Json
 from .types import ASSIGNMENTS, CLUSTERS, ROUTES, TYPES, WILDCARD, ResourceType
@@ -35,4 +36,5 @@ __all__ = [
     "Verdict",
     "WatchStatistics",
     "decode_updates",
+    "prepare",
 ]
