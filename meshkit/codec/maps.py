@@ -7,7 +7,7 @@ from typing import Final
 from .frame import Frame, Level, is_message_map, value_field
 from .scalars import Scalars
 from .schema import WIRE_TYPES, Field, zero
-from .submessages import SubMessages
+from .submessages import AGAIN, SubMessages
 from .varint import check_frames, payload, read_tag, skip
 
 __all__ = ["Maps"]
@@ -66,9 +66,9 @@ class Maps:
         self.text.add("else:", "    seen = True", f"    value = {self._call(field, 'data', 'pos', 'stop')}")
         self.text.add("pos = stop")
 
-    def _call(self, field: Field, data: str, pos: str, stop: str) -> str:
+    def _call(self, field: Field, data: str, pos: str, stop: str, levels: int = 2) -> str:
         # The entry is a message too: its value is two levels down.
-        return self.messages.call(value_field(field), data, pos, stop, "depth - 2")
+        return self.messages.call(value_field(field), data, pos, stop, f"depth - {levels}")
 
     def _complete(self, field: Field) -> None:
         """A value that is absent is an empty message; one that comes more than once is merged."""
@@ -76,7 +76,9 @@ class Maps:
         self.text.add("if not seen:", f"    value = {self._call(field, _NOTHING, '0', '0')}")
         merged = self.frame.is_merged(inner)
         self.frame.scope["gather"] = gather
-        again = self.messages.merge(inner, "value", 2) if merged else self._call(field, "piece", "0", "len(piece)")
+        again = (
+            self.messages.merge(inner, "value", 2) if merged else self._call(field, "piece", "0", "len(piece)", AGAIN)
+        )
         self.text.add("elif twice:", f"    piece = gather(data, start, end_entry, {merged})", f"    value = {again}")
 
     def _store(self, field: Field) -> None:

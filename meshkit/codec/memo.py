@@ -94,7 +94,7 @@ class Memo:
     """What the last decode of one resource left: pass it to every decode of that resource.
 
     Only for objects that nobody changes: an item that comes again is the same object. A decode that fails leaves the
-    memo as it was.
+    memo as it was; whoever refuses a value that was decoded should know that the next difference is from that value.
     """
 
     def __init__(self) -> None:

@@ -12,8 +12,11 @@ from .scalars import Scalars
 from .schema import Field
 from .varint import check_frames, payload
 
-__all__ = ["SubMessages"]
+__all__ = ["AGAIN", "SubMessages"]
 
+# Levels of nesting that reading a message once more costs. Objects of tables cannot be merged into, so their first bytes
+# are read twice; messages that double at every level would double the work at every level, if they could be deep.
+AGAIN: Final = 12
 # After the name of a field in ``again``: contents that are only to be checked.
 CLEARED: Final = "!"
 
@@ -108,8 +111,7 @@ class SubMessages:
         if self.frame.is_merged(field):
             self.text.add(f"{name} = {self.merge(field, name, 1)}")
         else:
-            # The first occurrence is read twice: deeper levels get less depth, so that the doubling is bounded.
-            levels = 10 if field.kind == "message" else 1
+            levels = AGAIN if field.kind == "message" else 1
             self.text.add(f"{name} = {self.call(field, 'piece', '0', 'len(piece)', f'depth - {levels}')}")
         self.frame.convert(field, name)
 

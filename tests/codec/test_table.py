@@ -186,3 +186,37 @@ def test_the_generated_text_can_be_read() -> None:
     source = compile_schema(NODE).source
     assert source.startswith("def decode(")
     assert "_seen = " in source
+
+
+def _recursive() -> Schema:
+    fields = (
+        Field("child", 1, "message", schema=lambda: RECURSIVE),
+        Field("children", 2, "map", value="message", schema=lambda: RECURSIVE),
+    )
+    return Schema("t.Recursive", fields)
+
+
+RECURSIVE = _recursive()
+
+
+def test_a_message_that_comes_twice_is_merged() -> None:
+    made = compile_schema(RECURSIVE).decode(b"\x0a\x02\x0a\x00\x0a\x02\x12\x00")
+    assert made.child.child is not None
+    assert list(made.child.children) == [""]
+    entry = b"\x12\x08\x12\x02\x0a\x00\x12\x02\x12\x00"
+    assert compile_schema(RECURSIVE).decode(entry).children[""] == made.child
+
+
+@pytest.mark.parametrize("key", [b"\x0a", b"\x12"])
+def test_messages_that_double_at_every_level_are_refused_not_read_for_ever(key: bytes) -> None:
+    data = b""
+    for _ in range(40):
+        twice = key + _sized(data) + key + b"\x00"
+        data = twice if key == b"\x0a" else b"\x12" + _sized(twice)
+    with pytest.raises(DecodeError, match="nested too deep"):
+        compile_schema(RECURSIVE).decode(data)
+
+
+def _sized(data: bytes) -> bytes:
+    size = len(data)
+    return (bytes((size,)) if size < 128 else bytes((size & 127 | 128, size >> 7))) + data
