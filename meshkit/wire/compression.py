@@ -10,7 +10,8 @@ __all__ = ["ENCODINGS", "InflateError", "TooLarge", "compress", "inflate"]
 
 _WINDOW_BITS: Final[Mapping[bytes, int]] = {b"gzip": 31, b"deflate": 15}  # zlib's numbers for the two formats
 ENCODINGS: Final = (b"identity", *_WINDOW_BITS)
-_SMALLEST = 64  # below this compression costs more than it brings
+_MEMBERS: Final = 16  # of a gzip message; each costs a copy of what follows
+_SMALLEST: Final = 64  # below this compression costs more than it brings
 
 
 class InflateError(Exception):
@@ -36,6 +37,19 @@ def inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
     bits = _WINDOW_BITS.get(encoding)
     if bits is None:
         raise InflateError(f"a compressed message on a stream of encoding {encoding.decode('ascii', 'replace')}")
+    text, rest = _member(data, encoding, bits, limit)
+    members = _MEMBERS if encoding == b"gzip" else 0  # which may follow one another (RFC 1952 section 2.2)
+    while rest and members:
+        members -= 1
+        more, rest = _member(rest, encoding, bits, limit - len(text))
+        text += more
+    if rest:
+        raise InflateError(f"{len(rest)} bytes after the {encoding.decode()} data")
+    return text
+
+
+def _member(data: bytes, encoding: bytes, bits: int, limit: int) -> tuple[bytes, bytes]:
+    """What one compressed piece inflates to, and what follows it."""
     inflater = zlib.decompressobj(wbits=bits)
     try:
         text = inflater.decompress(data, limit + 1)
@@ -45,4 +59,4 @@ def inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
         raise TooLarge
     if not inflater.eof:
         raise InflateError(f"{encoding.decode()} data ends early")
-    return text
+    return text, inflater.unused_data

@@ -125,7 +125,7 @@ class Connection(Receiving):
             self._buffer = buffer[at:]
         except ConnectionFault as fault:
             self._terminate(fault.code, fault.reason)
-        if self.next_deadline < NEVER or self._buffer:
+        if self.next_deadline < NEVER or self._buffer or self._unusual:
             self._rearm()
         return events
 
@@ -143,19 +143,19 @@ class Connection(Receiving):
                 break
             at = start + size
             if self._unusual:
-                self._expect(kind)
+                self._expect(kind, flags)
             try:
                 handlers[kind](flags, stream_id & MAX_STREAM_ID, buffer, start, at)
             except StreamFault as fault:
                 self._refuse(fault)
         return at
 
-    def _expect(self, kind: int) -> None:
+    def _expect(self, kind: int, flags: int) -> None:
         """What may come first (section 3.4), and inside of a header block (6.10)."""
         if self._open_block is not None and kind != CONTINUATION:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame between HEADERS and its CONTINUATION")
         if self._preface_by < NEVER:
-            if kind != codes.SETTINGS:
+            if kind != codes.SETTINGS or flags & codes.ACK:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
             self._preface_by = NEVER
             self._unusual = False
@@ -182,7 +182,7 @@ class Connection(Receiving):
         if stream is None:
             self._reset(fault.stream_id, fault.code)
             return
-        if self._is_server and fault.code is ErrorCode.CANCEL and not stream.state & 1:
+        if self._is_server and fault.code is ErrorCode.CANCEL and not stream.state & 1 and stream.outbox is None:
             self._say_status(stream, fault)
         else:
             self.reset(stream, fault.code)

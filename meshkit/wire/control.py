@@ -29,8 +29,8 @@ class Control(Sending):
     """What the peer said, and what it may still say.
 
     ``now``: the time of what is being received. ``highest_id``: of the streams that the peer opened.
-    ``peer_max_streams``: its SETTINGS_MAX_CONCURRENT_STREAMS. ``last_accepted`` and ``peer_last_id``: the last streams
-    of the GOAWAYs we sent and received; 2**31 - 1 before.
+    ``peer_max_streams`` and ``peer_max_header_list``: its SETTINGS of how many streams, and how large a header list.
+    ``last_accepted`` and ``peer_last_id``: the last streams of the GOAWAYs we sent and received; 2**31 - 1 before.
     """
 
     def __init__(self, role: Role, limits: Limits, now: float) -> None:
@@ -38,11 +38,13 @@ class Control(Sending):
         self.now = now
         self.highest_id = 0
         self.peer_max_streams = MAX_WINDOW
+        self.peer_max_header_list = MAX_WINDOW
         self.last_accepted = MAX_WINDOW
         self.peer_last_id = MAX_WINDOW
         self._next_id = 1
         self._may_open = True  # neither side goes away
         self._events: list[Event] = []
+        self._set_window(codes.DEFAULT_WINDOW)  # until the peer acknowledges our settings
         self._settings_by = NEVER
         self._overhead = Budget(limits.overhead_burst, limits.overhead_per_second, now)
         self._reset_budget = Budget(limits.resets_burst, limits.resets_per_second, now)
@@ -69,7 +71,9 @@ class Control(Sending):
         if stream is None:
             self._spend(1, "RST_STREAM frames on closed streams")
             return
-        if not stream.headers_sent:
+        if stream.headers_sent:
+            self._spend(1, "RST_STREAM frames")
+        else:
             self._spend_reset("streams reset before they were answered")
         number = int.from_bytes(buffer[start:end], "big")
         self._remember_reset(stream_id, BY_PEER)
@@ -87,16 +91,38 @@ class Control(Sending):
         if flags & ACK:
             if end != start:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
-            self._settings_by = NEVER
+            if self._settings_by < NEVER:
+                self._settings_by = NEVER
+                self._settled()
             return
         if (end - start) % 6:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS is not a multiple of 6 bytes long")
         if end - start > 6 * self.limits.max_settings:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"{(end - start) // 6} entries in one SETTINGS")
+        self._answer(codes.SETTINGS, b"")  # before any DATA that a larger window lets go: some peers apply it only then
         for at in range(start, end, 6):
             self._setting(int.from_bytes(buffer[at : at + 2], "big"), int.from_bytes(buffer[at + 2 : at + 6], "big"))
-        self._answer(codes.SETTINGS, b"")
         self._events.append(SettingsChanged())
+
+    def _settled(self) -> None:
+        """The peer knows our settings: from here on its windows are as we say (section 6.9.2)."""
+        change = self.limits.stream_window - self._stream_window
+        self._set_window(self.limits.stream_window)
+        for stream in self.streams.values():
+            stream.recv_window += change
+            self._credit_stream(stream, 0)
+
+    def _set_window(self, size: int) -> None:
+        self._stream_window = size
+        self._credit_at = max(size // 4, 1)
+
+    def _credit_stream(self, stream: Stream, size: int) -> None:
+        """Give back ``size`` bytes of a stream's window, in pieces of at least a quarter of it."""
+        stream.recv_credit += size
+        if stream.recv_credit >= self._credit_at and not stream.state & 2:
+            self._credit(stream.id, stream.recv_credit)
+            stream.recv_window += stream.recv_credit
+            stream.recv_credit = 0
 
     def _setting(self, name: int, value: int) -> None:
         """Section 6.5.2; unknown ones are ignored."""
@@ -111,6 +137,8 @@ class Control(Sending):
             if not codes.MIN_FRAME_SIZE <= value <= codes.MAX_FRAME_SIZE:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_MAX_FRAME_SIZE of {value}")
             self._frame_size = min(value, _LARGEST_SENT_FRAME)
+        elif name == Setting.MAX_HEADER_LIST_SIZE:
+            self.peer_max_header_list = value
         elif name == Setting.ENABLE_PUSH and value > self._is_server:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_ENABLE_PUSH of {value}")
 
@@ -118,6 +146,7 @@ class Control(Sending):
         """Changes the windows of open streams too, and may make them negative (section 6.9.2)."""
         if value > MAX_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"SETTINGS_INITIAL_WINDOW_SIZE of {value}")
+        self._spend(len(self.streams) // 16, "changes of windows")
         change = value - self._stream_send_window
         self._stream_send_window = value
         for stream in list(self.streams.values()):

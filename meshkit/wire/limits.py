@@ -26,7 +26,8 @@ class Limits:
     ``resets_burst`` and ``resets_per_second``: a bucket for streams the peer resets before they are answered, and for
     streams we must reset for its faults (rapid reset, CVE-2023-44487; MadeYouReset, CVE-2025-8671).
     ``overhead_burst``, ``overhead_per_second``, ``overhead_per_frame``: a bucket for frames that carry nothing (PING,
-    SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones; empty DATA counts ``empty_data_cost``). Time and every frame that
+    SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones; empty DATA counts ``empty_data_cost``,
+    an interim response ``interim_cost``). Time and every frame that
     does carry something, either way, fill it.
     ``max_settings``: entries of one SETTINGS frame; each may change the windows of every stream.
     ``max_unfinished``: bytes of messages that have only begun to arrive, over all streams of a connection; a stream
@@ -52,6 +53,7 @@ class Limits:
     overhead_per_second: float = 100.0
     overhead_per_frame: int = 10
     empty_data_cost: int = 1000
+    interim_cost: int = 100
     max_settings: int = 32
     max_unfinished: int = 64 << 20
     max_queued_answers: int = 1000

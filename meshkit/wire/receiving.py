@@ -20,7 +20,7 @@ from .headers import HeaderBlock, check_request, check_response, check_trailers
 from .hpack import Decoder, HeaderListTooLarge
 from .limits import Limits
 from .messages import PREFIX, add_pieces, whole
-from .sending import BY_PEER
+from .sending import BY_PEER, BY_US
 from .stream import CLOSED, HALF_REMOTE, OPEN, REMOTE_END, Stream
 
 __all__ = ["Receiving"]
@@ -30,6 +30,7 @@ _REMEMBERED_BLOCKS: Final = 64
 _LONGEST_BLOCK: Final = 1024
 _UNREMARKABLE: Final = 1024  # a frame as large as this is not sent to make us work
 _RESOURCE_EXHAUSTED: Final = 8
+_SECOND_BLOCK: Final = "a second header block that does not end the stream"
 _TOO_LARGE: Final = HeaderBlock((), malformed="too large")
 _SPECIAL: Final = PADDED | WITH_PRIORITY | END_HEADERS
 
@@ -48,8 +49,6 @@ class Receiving(Control):
         self._unusual = True  # not every frame may come now: before SETTINGS, inside of a header block
         self._window = max(limits.connection_window, codes.DEFAULT_WINDOW)
         self._recv_window = self._window
-        self._stream_window = max(limits.stream_window, codes.DEFAULT_WINDOW)
-        self._credit_at = self._stream_window // 4
 
     # -- DATA (6.1)
 
@@ -65,7 +64,7 @@ class Receiving(Control):
             self._after_end(stream_id, stream, length)
             return
         stream.recv_window -= length
-        if stream.recv_window < 0:
+        if stream.recv_window < 0 and length:
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA over the stream's window")
         size = end - start - PREFIX
         if (
@@ -88,7 +87,7 @@ class Receiving(Control):
         """DATA that is not just one message."""
         if not stream.headers_received:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "DATA before the headers of the response")
-        if length:
+        if chunk:
             self._useful += 1
         elif not flags & END_STREAM:
             self._spend(self.limits.empty_data_cost, "empty DATA frames")
@@ -152,14 +151,6 @@ class Receiving(Control):
         self._credit(0, self._window - self._recv_window)
         self._recv_window = self._window
 
-    def _credit_stream(self, stream: Stream, size: int) -> None:
-        """Give back ``size`` bytes of a stream's window, in pieces of at least a quarter of it."""
-        stream.recv_credit += size
-        if stream.recv_credit >= self._credit_at and not stream.state & 2:
-            self._credit(stream.id, stream.recv_credit)
-            stream.recv_window += stream.recv_credit
-            stream.recv_credit = 0
-
     # -- HEADERS (6.2), CONTINUATION (6.10)
 
     def _on_headers(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> None:
@@ -222,6 +213,8 @@ class Receiving(Control):
     def _request(self, flags: int, stream_id: int, block: HeaderBlock) -> None:
         """HEADERS on a stream that is not open: a new request, or something that is not allowed (section 5.1)."""
         if not self._is_server or stream_id <= self.highest_id or not stream_id & 1:
+            if self._resets.get(stream_id) == BY_US and self._is_server and not flags & END_STREAM:
+                raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, _SECOND_BLOCK)  # whatever came of the stream
             self._after_end(stream_id, None, 0)
             return
         self.highest_id = stream_id
@@ -243,6 +236,8 @@ class Receiving(Control):
         if block.status[:1] == b"1":  # interim: the real one follows (section 8.1)
             if flags & END_STREAM:
                 raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "an interim response that ends the stream")
+            self._useful -= 1
+            self._spend(self.limits.interim_cost, "interim responses")
             return
         self._begin(flags, stream, block)
 
@@ -277,8 +272,7 @@ class Receiving(Control):
             reason = f"trailers over the limit of {self.limits.max_header_list_size} bytes"
             return StreamFault(stream.id, ErrorCode.CANCEL, reason, _RESOURCE_EXHAUSTED)
         if not flags & END_STREAM:
-            reason = "a second header block that does not end the stream"
-            return StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, reason)
+            return StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, _SECOND_BLOCK)
         if block.malformed:
             return StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, block.malformed)
         if stream.body_left > 0:
