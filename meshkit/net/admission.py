@@ -13,6 +13,7 @@ from meshkit.metadata import RawHeaders
 from meshkit.wire import ErrorCode, HalfClosed, Headers, Message, Reset, Stream, Trailers, Writable
 
 from .events import Handlers
+from .link import LOG
 from .options import ServerOptions
 from .requests import Refusal, Request, read_request
 from .server_stream import ServerStream
@@ -117,9 +118,12 @@ class Admission:
             call.sink.on_half_close()
 
     def _reset(self, event: Reset) -> None:
+        ended = bool(self._link.engine.termination)
+        if not event.by_peer and not ended:
+            LOG.warning("%s: stream %d: %s", self._link.peer, event.stream.id, event.reason)
         call: ServerStream | None = event.stream.context
         if call is not None and not call.over:
-            call.cancel("connection" if self._link.engine.termination else "reset")
+            call.cancel("connection" if ended else "reset")
 
     def _writable(self, event: Writable) -> None:
         call: ServerStream | None = event.stream.context

@@ -14,8 +14,8 @@ from .link import LOG
 __all__ = ["accepted", "bind", "bind_unix", "starts_tls"]
 
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS record that carries a ClientHello (RFC 8446 section 5.1)
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_REST = 0.2  # seconds until accepting is tried again when the process has no descriptor left
+_GONE_ALREADY = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}  # accept(2)
+_REST = 0.2  # seconds until accepting is tried again
 
 
 async def bind(host: str | None, port: int, backlog: int) -> list[socket.socket]:
@@ -83,7 +83,7 @@ async def accepted(
         try:
             sock, _ = await loop.sock_accept(listening)
         except OSError as error:
-            if error.errno in _EXHAUSTED:
+            if error.errno not in _GONE_ALREADY:  # no descriptor left, or worse: not without a rest
                 LOG.error("cannot accept connections: %s", error.strerror)
                 await asyncio.sleep(_REST)
             continue

@@ -89,6 +89,7 @@ def without_trailers(reason: str, fields: RawHeaders = ()) -> Outcome:
 
 def from_reset(code: int, *, unprocessed: bool, headers_received: bool) -> Outcome:
     """The outcome of RST_STREAM with ``code`` from the server."""
+    unprocessed = unprocessed and not headers_received  # who answered has seen the request, whatever the code says
     name = ErrorCode(code).name if code in _CODES else f"error code {code:#x}"
     status = _UNAVAILABLE if unprocessed else rst_to_grpc(code)
     return Outcome(

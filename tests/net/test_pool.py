@@ -7,7 +7,16 @@ from contextlib import suppress
 import pytest
 
 from meshkit.errors import ConfigError
-from meshkit.net import BackoffPolicy, ClientOptions, ConnectionFailed, ConnectivityState, Pool, Server, ServerOptions
+from meshkit.net import (
+    BackoffPolicy,
+    ClientOptions,
+    ConnectionFailed,
+    ConnectionLost,
+    ConnectivityState,
+    Pool,
+    Server,
+    ServerOptions,
+)
 from tests.support import h2peer as h2
 from tests.support.calls import Service, eventually, serving, start, unary
 
@@ -167,6 +176,32 @@ async def test_goaway_replaces_the_connection_and_loses_nothing():
         assert await running.next() == b"after"
         assert (await running.outcome()).status == 0
         await asyncio.wait_for(first.closed, 5)
+        await pool.close()
+
+
+async def test_connections_that_age_lose_no_call():
+    options = ServerOptions(max_connection_age=0.03, max_connection_age_grace=5.0)
+    async with serving(options) as (port, service, _):
+        pool = Pool(f"127.0.0.1:{port}", options=FAST)
+
+        async def call() -> int:
+            tries = 0
+            while True:
+                tries += 1
+                try:
+                    outcome = await unary(pool.ready_nowait() or await pool.connect()).outcome()
+                except ConnectionLost:
+                    continue
+                if not outcome.unprocessed:
+                    assert outcome.status == 0, outcome
+                    return tries
+
+        async def caller() -> int:
+            return sum([await call() for _ in range(40) if not await asyncio.sleep(0.002)])
+
+        assert sum(await asyncio.gather(*(caller() for _ in range(8)))) < 640
+        assert pool.attempts > 2
+        assert len(service.handlers) == 320
         await pool.close()
 
 
