@@ -1,5 +1,6 @@
-"""Decoders are generated at their first use, which takes milliseconds each. Those that every control plane's resources
-need are made ahead, one per slice, while the first response is on its way; rarer ones wait until they are met.
+"""Decoders are generated at their first use, which takes milliseconds each. Those that the resources of every control
+plane need, and those that Istio's always need, are made ahead, one per slice, while the first response is on its way;
+rarer ones wait until they are met.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from collections.abc import Generator, Iterator
 
 from meshkit.codec import Schema, compile_schema
 
-from .cluster_tables import CLUSTER
+from .cluster_tables import CLUSTER, HTTP_PROTOCOL_OPTIONS
 from .endpoint_tables import CLUSTER_LOAD_ASSIGNMENT
 from .route_tables import ROUTE_CONFIGURATION
+from .struct import LIST, STRUCT, VALUE
 
 __all__ = ["prepare"]
 
@@ -23,9 +25,16 @@ _COMMON = frozenset(
         "RouteAction",
         "WeightedCluster",
         "ClusterWeight",
+        "RetryPolicy",
+        "RetryHostPredicate",
         "Cluster",
         "EdsClusterConfig",
         "ConfigSource",
+        "CircuitBreakers",
+        "Thresholds",
+        "CommonLbConfig",
+        "Metadata",
+        "Any",
         "ClusterLoadAssignment",
         "LocalityLbEndpoints",
         "Locality",
@@ -33,10 +42,12 @@ _COMMON = frozenset(
     }
 )
 
+_OTHERS = (HTTP_PROTOCOL_OPTIONS, STRUCT, VALUE, LIST)  # inside of what is decoded in a second step
+
 
 def prepare() -> Generator[int, None, None]:
     """Make the common decoders; costs nothing once they are there. Each yield is a place to pause at."""
-    for schema in (*_inside(ROUTE_CONFIGURATION), *_inside(CLUSTER), *_inside(CLUSTER_LOAD_ASSIGNMENT)):
+    for schema in (*_inside(ROUTE_CONFIGURATION), *_inside(CLUSTER), *_inside(CLUSTER_LOAD_ASSIGNMENT), *_OTHERS):
         try:
             compile_schema(schema).decode(b"")
         except ValueError:
@@ -47,6 +58,6 @@ def prepare() -> Generator[int, None, None]:
 def _inside(schema: Schema) -> Iterator[Schema]:
     """The common tables that ``schema`` is made of, itself last."""
     for field in schema.fields:
-        if field.kind == "message" and field.target.type_name in _COMMON:
+        if field.schema is not None and field.target.type_name in _COMMON:
             yield from _inside(field.target)
     yield schema

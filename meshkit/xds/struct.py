@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from meshkit.codec import Field, Schema, compile_schema
 
-__all__ = ["STRUCT", "Json", "StructMessage", "decode_struct", "to_struct"]
+__all__ = ["LIST", "STRUCT", "VALUE", "Json", "StructMessage", "decode_struct", "to_struct"]
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 """A JSON value."""
