@@ -14,8 +14,8 @@ from .varint import check_frames, payload
 
 __all__ = ["AGAIN", "SubMessages"]
 
-# Levels of nesting that reading a message once more costs. Objects of tables cannot be merged into, so their first bytes
-# are read twice; messages that double at every level would double the work at every level, if they could be deep.
+# Levels of nesting that reading a message once more costs. Objects of tables cannot be merged into, so their first
+# bytes are read twice; messages that double at every level would double the work at each, if they could be deep.
 AGAIN: Final = 12
 # After the name of a field in ``again``: contents that are only to be checked.
 CLEARED: Final = "!"
