@@ -33,4 +33,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _cells(reporter: Any) -> Any:
     for outcome, mark in MARKS.items():
         for report in reporter.stats.get(outcome, ()):
-            yield from ((tuple(value), mark) for name, value in report.user_properties if name == KEY)
+            yield from ((tuple(value), mark) for name, value in getattr(report, "user_properties", ()) if name == KEY)
