@@ -20,7 +20,7 @@ from meshkit.wire import Connection, Headers, Limits, Message, Role, Trailers
 __all__ = ["calls_per_rpc", "main", "rows", "unary"]
 
 _GOAL_US = 10.0
-_GOAL_CALLS = 40
+_GOAL_CALLS = 64
 _REQUEST = (
     (b":method", b"POST"),
     (b":scheme", b"http"),

@@ -154,9 +154,24 @@ class Receiving(Control):
     # -- HEADERS (6.2), CONTINUATION (6.10)
 
     def _on_headers(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> None:
-        if flags & _SPECIAL == END_HEADERS:
-            self._header_block(flags, stream_id, buffer[start:end])
+        if flags & _SPECIAL != END_HEADERS:
+            self._special_headers(flags, stream_id, buffer, start, end)
             return
+        raw = buffer[start:end]
+        self._useful += 1
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            self._request(flags, stream_id, self._initial.get(raw) or self._decode(raw, self._initial))
+        elif stream.state & 2:
+            self._decode(raw, self._trailing)
+            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after END_STREAM")
+        elif stream.headers_received:
+            self._trailers(flags, stream, self._trailing.get(raw) or self._decode(raw, self._trailing))
+        else:
+            self._response(flags, stream, self._initial.get(raw) or self._decode(raw, self._initial))
+
+    def _special_headers(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> None:
+        """HEADERS with padding or priority, or whose block goes on in CONTINUATION."""
         if flags & PADDED:
             start, end = self._unpad(buffer, start, end)
         depends = 0
@@ -166,7 +181,7 @@ class Receiving(Control):
             depends = int.from_bytes(buffer[start : start + 4], "big") & codes.MAX_STREAM_ID
             start += 5
         if flags & END_HEADERS:
-            self._header_block(flags, stream_id, buffer[start:end])
+            self._on_headers(flags & (END_STREAM | END_HEADERS), stream_id, buffer, start, end)
         else:
             self._open_block, self._unusual = (stream_id, flags, [buffer[start:end]]), True
             self._header_by = self.now + self.limits.header_timeout
@@ -182,20 +197,8 @@ class Receiving(Control):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"more than {len(parts) - 2} CONTINUATION frames")
         if flags & END_HEADERS:
             self._open_block, self._unusual, self._header_by = None, False, NEVER
-            self._header_block(first, stream_id, b"".join(parts))
-
-    def _header_block(self, flags: int, stream_id: int, raw: bytes) -> None:
-        self._useful += 1
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            self._request(flags, stream_id, self._initial.get(raw) or self._decode(raw, self._initial))
-        elif stream.state & 2:
-            self._decode(raw, self._trailing)
-            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after END_STREAM")
-        elif stream.headers_received:
-            self._trailers(flags, stream, self._trailing.get(raw) or self._decode(raw, self._trailing))
-        else:
-            self._response(flags, stream, self._initial.get(raw) or self._decode(raw, self._initial))
+            block = b"".join(parts)
+            self._on_headers(first & END_STREAM | END_HEADERS, stream_id, block, 0, len(block))
 
     def _decode(self, raw: bytes, known: dict[bytes, HeaderBlock]) -> HeaderBlock:
         """Read a block, and remember what it means if that can never change."""

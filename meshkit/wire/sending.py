@@ -43,7 +43,7 @@ class Sending:
         self.limits = limits
         self.streams: dict[int, Stream] = {}
         self.queued = 0
-        self.output_size = 0
+        self.output_size: int = 0
         self.data_sent = 0
         self._is_server = role is Role.SERVER
         self._out: list[bytes | memoryview] = []
@@ -71,8 +71,7 @@ class Sending:
             return b""
         data = b"".join(self._out)
         self._out.clear()
-        self._answers = 0
-        self.output_size = 0
+        self.output_size = self._answers = 0
         return data
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
