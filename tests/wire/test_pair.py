@@ -280,9 +280,6 @@ class TwoEngines(RuleBasedStateMachine):
 class TwoSmallEngines(TwoEngines):
     limits = SMALL
 
-    def agree(self) -> None:
-        """Windows below the default are adjusted by SETTINGS; the receiver is the more lenient one until then."""
-
 
 quiet = settings(
     max_examples=60,
