@@ -26,7 +26,7 @@ from .tls import TlsSettings
 
 __all__ = ["Pool", "PoolStatistics"]
 
-_GOOD_AFTER = 1.0  # a connection that lived so long, or answered a call, was good: its end starts no backoff
+_GOOD_AFTER = 1.0  # a connection that lived so long was good: its end starts no backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +206,12 @@ class Pool:
         self._settle()
 
     def _again(self, connection: ClientConnection, started: float, backoff: Backoff) -> bool:
-        """Whether to reconnect at once: after a connection that was good, and once after one that was not."""
-        if connection.answered or self._clock.now() - started >= _GOOD_AFTER:
+        """Whether to reconnect at once: after a connection that was good, and once after one that was not.
+
+        Good is one that answered a call, or still has calls to answer when it takes no more (a server that sends
+        GOAWAY after so many requests does so before it answers them), or lived for a while.
+        """
+        if connection.answered or connection.in_flight or self._clock.now() - started >= _GOOD_AFTER:
             backoff.reset()
             return True
         if backoff.failures:
