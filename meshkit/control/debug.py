@@ -32,7 +32,7 @@ class DebugPages:
         self._library = library
         self._tally = tally
         self._runner: web.AppRunner | None = None
-        self._pages: dict[str, Callable[[], Any]] = {
+        self._pages: dict[str, Callable[[str], Any]] = {
             "/debug/adsz": self._adsz,
             "/debug/syncz": self._syncz,
             "/debug/configz": self._configz,
@@ -61,16 +61,20 @@ class DebugPages:
 
     # -- pages
 
-    def _adsz(self) -> Any:
-        """Every client: who it is and what it watches."""
-        clients = [_client(session) for session in self._hub.sessions.values()]
+    def _sessions(self, proxy: str) -> list[Session]:
+        """Every client, or the one that ``?proxyID=`` names."""
+        return [one for one in self._hub.sessions.values() if proxy in ("", one.node.name, one.node.id)]
+
+    def _adsz(self, proxy: str) -> Any:
+        """Clients: who they are and what they watch."""
+        clients = [_client(session) for session in self._sessions(proxy)]
         return {"totalClients": len(clients), "clients": clients}
 
-    def _syncz(self) -> Any:
-        """Every client: what it was sent and what it accepted."""
-        return [_sync(session) for session in self._hub.sessions.values()]
+    def _syncz(self, proxy: str) -> Any:
+        """Clients: what they were sent and what they accepted."""
+        return [_sync(session) for session in self._sessions(proxy)]
 
-    def _configz(self) -> Any:
+    def _configz(self, proxy: str) -> Any:
         """Resources in force, with where they are from, and everything wrong with the files."""
         found = [*self._library.problems, *self._hub.catalog.world.problems]
         return {
@@ -81,7 +85,7 @@ class DebugPages:
             "problems": [{"severity": problem.severity.value, "text": str(problem)} for problem in found],
         }
 
-    def _registryz(self) -> Any:
+    def _registryz(self, proxy: str) -> Any:
         """Services with their endpoints, and who provides which interface."""
         world = self._hub.catalog.world
         services = [
@@ -115,9 +119,9 @@ class DebugPages:
         )
 
 
-def _json_page(page: Callable[[], Any]) -> Any:
+def _json_page(page: Callable[[str], Any]) -> Any:
     async def handle(request: web.Request) -> web.Response:
-        return web.json_response(page())
+        return web.json_response(page(request.query.get("proxyID", "")))
 
     return handle
 
@@ -139,7 +143,7 @@ def _watches(session: Session) -> dict[str, Watch]:
 
 def _client(session: Session) -> dict[str, Any]:
     region, zone, sub_zone = session.node.locality
-    locality = {"region": region, "zone": zone, "subZone": sub_zone}
+    locality = {"region": region, "zone": zone, "sub_zone": sub_zone}
     return {
         "connectionId": session.connection,
         "connectedAt": _rfc3339(session.since),

@@ -10,7 +10,8 @@ Rules (xDS protocol, "Incremental xDS"):
   unknown names are sent empty, as istiod does;
 - a client that comes back soon after a start of the control plane is told nothing gone that is not certain (`View`);
 - a NACK is recorded; what was rejected counts as told and is sent again when it changes;
-- pushes go in the order of `naming.PUSH_ORDER`; clusters that go are taken away last, when no route names them.
+- pushes go in the order of `naming.PUSH_ORDER`; routes wait until the client has acknowledged new clusters; clusters
+  that go are taken away last, when no route names them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from meshkit.xds.messages import NodeMessage
 
 from .catalog import View
 from .encoding import Encoded
-from .naming import CDS, EDS, PUSH_ORDER
-from .watch import WHOLE, Watch, assignments_to_repeat
+from .naming import CDS, EDS, LDS, PUSH_ORDER, RDS
+from .watch import WHOLE, Watch, assignments_to_repeat, routes_have_to_wait
 
 __all__ = ["DeltaMachine", "DeltaRequest", "DeltaResponse"]
 
@@ -60,6 +61,7 @@ class DeltaMachine:
         self.view = view
         self.watches: dict[str, Watch] = {}
         self._nonces = 0
+        self._awaited = ""  # the nonce of the clusters that routes wait for
 
     def __repr__(self) -> str:
         return f"DeltaMachine({', '.join(f'{len(w.names)} names' if w.names else '*' for w in self.watches.values())})"
@@ -71,31 +73,49 @@ class DeltaMachine:
         watch = self.watches.get(request.type_url)
         if watch is None:
             return self._first(request)
+        out: list[DeltaResponse] = []
         if request.nonce:
             watch.last.answer(request.nonce, request.error)
+            out = self.resume() if request.nonce == self._awaited else []
         doubtful = self._unsubscribe(watch, request.unsubscribe)
-        return self._subscribe(watch, request.subscribe, doubtful)
+        return out + self._subscribe(watch, request.subscribe, doubtful)
 
     def push(self, view: View) -> list[DeltaResponse]:
-        """Show the client a new view: what it watches and does not have yet, and what is no more."""
+        """Show the client a new view: what it watches and does not have yet, as far as it may have it now."""
         self.view = view
         out: list[DeltaResponse] = []
-        late: list[str] = []
         repeat: set[str] = set()
-        for type_url in PUSH_ORDER:
-            watch = self.watches.get(type_url)
-            if watch is None:
-                continue
-            current = watch.current(view)
-            changed, removed = self._difference(watch, current, repeat if type_url == EDS else set())
-            if type_url == CDS:
-                repeat = assignments_to_repeat(self.watches, changed)
-                late, removed = removed, []
+        if (clusters := self.watches.get(CDS)) is not None:
+            changed, _ = self._difference(clusters, clusters.current(view), set())
+            repeat = assignments_to_repeat(self.watches, changed)
+            waiting = routes_have_to_wait(self.watches, (one.name for one in changed))
+            if changed:
+                out.append(self._respond(clusters, changed))
+                self._awaited = clusters.last.nonce if waiting else self._awaited
+        self._push(EDS, repeat, out)
+        self._push(LDS, set(), out)
+        return out if self._awaited else out + self.resume()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether routes wait for the client to take in new clusters (`routes_have_to_wait`)."""
+        return bool(self._awaited)
+
+    def resume(self) -> list[DeltaResponse]:
+        """The second half of a push: routes, then the end of clusters that no route names any more. To be called if a
+        client does not acknowledge its clusters in good time."""
+        self._awaited = ""
+        out: list[DeltaResponse] = []
+        self._push(RDS, set(), out)
+        self._push(CDS, set(), out)
+        return out
+
+    def _push(self, type_url: str, repeat: set[str], out: list[DeltaResponse]) -> None:
+        watch = self.watches.get(type_url)
+        if watch is not None:
+            changed, removed = self._difference(watch, watch.current(self.view), repeat)
             if changed or removed:
                 out.append(self._respond(watch, changed, removed))
-        if late:
-            out.append(self._respond(self.watches[CDS], (), late))
-        return out
 
     # -- requests
 

@@ -23,6 +23,7 @@ __all__ = ["Session"]
 _LOG = event_logger("meshkit.control")
 _INBOX = 32  # requests read ahead of the answers; further ones wait in the client's flow control
 _MAX_REASON = 500
+_PATIENCE = 1.0  # seconds that routes wait for a client to acknowledge its clusters
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +66,11 @@ class Session:
 
     async def responses(self) -> AsyncGenerator[SotwResponse | DeltaResponse, None]:
         """What to send to the client, until it ends its side."""
-        while (request := await self._inbox.get()) is not _END:
-            if request is not _LOOK:
+        while (request := await self._next()) is not _END:
+            if request is _LATE:
+                for response in self._noted(self.machine.resume()):
+                    yield response
+            elif request is not _LOOK:
                 for response in self.answer(request):
                     yield response
             while (view := self._view) is not None:
@@ -75,6 +79,12 @@ class Session:
                     yield response
         if self._failure is not None:
             raise self._failure
+
+    async def _next(self) -> Any:
+        try:
+            return await asyncio.wait_for(self._inbox.get(), _PATIENCE if self.machine.waiting else None)
+        except TimeoutError:
+            return _LATE
 
     def answer(self, request: Any) -> Iterator[SotwResponse | DeltaResponse]:
         """The answers to one request."""
@@ -98,4 +108,5 @@ class Session:
 
 
 _LOOK = object()
+_LATE = object()
 _END = object()

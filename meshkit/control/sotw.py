@@ -8,7 +8,8 @@ Rules (xDS protocol, "Basic Protocol Overview"; what istiod does where clients r
 - a NACK is recorded and not answered; the next change is pushed as usual;
 - a client that comes back soon after a start of the control plane is told nothing gone that is not certain (`View`);
 - a push holds everything for CDS and LDS, and only what changed for RDS and EDS;
-- pushes go in the order of `naming.PUSH_ORDER`; clusters that go are taken away last, when no route names them.
+- pushes go in the order of `naming.PUSH_ORDER`; routes wait until the client has acknowledged new clusters; clusters
+  that go are taken away last, when no route names them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from meshkit.xds.messages import NodeMessage
 
 from .catalog import View
 from .encoding import Encoded
-from .naming import CDS, EDS, LDS, PUSH_ORDER
-from .watch import WHOLE, Watch, assignments_to_repeat
+from .naming import CDS, EDS, LDS, PUSH_ORDER, RDS
+from .watch import WHOLE, Watch, assignments_to_repeat, routes_have_to_wait
 
 __all__ = ["SotwMachine", "SotwRequest", "SotwResponse"]
 
@@ -62,6 +63,7 @@ class SotwMachine:
         self.watches: dict[str, Watch] = {}
         self._nonces = 0
         self._kept: dict[str, Encoded] = {}  # clusters as last sent, to keep one a little longer
+        self._awaited = ""  # the nonce of the clusters that routes wait for
 
     def __repr__(self) -> str:
         return f"SotwMachine({', '.join(f'{len(w.names)} names' if w.names else '*' for w in self.watches.values())})"
@@ -73,26 +75,41 @@ class SotwMachine:
         watch = self.watches.get(request.type_url)
         if watch is None or not request.nonce:
             return self._first(request)
+        out = self.resume() if self._awaited and request.nonce == self._awaited else []
         if not watch.last.answer(request.nonce, request.error) or request.error:
-            return []
-        return self._renamed(watch, request.names) + self._release()
+            return out
+        return out + self._renamed(watch, request.names) + self._release()
 
     def push(self, view: View) -> list[SotwResponse]:
-        """Show the client a new view: what it watches and does not have yet."""
+        """Show the client a new view: what it watches and does not have yet, as far as it may have it now."""
         self.view = view
+        clusters, assignments, listeners = (self.watches.get(kind) for kind in (CDS, EDS, LDS))
         out: list[SotwResponse] = []
-        late: list[SotwResponse] = []
         repeat: set[str] = set()
-        for type_url in PUSH_ORDER:
-            watch = self.watches.get(type_url)
-            if watch is None:
-                continue
-            if type_url in WHOLE:
-                changed = self._push_whole(watch, out, late)
-                repeat |= assignments_to_repeat(self.watches, changed) if type_url == CDS else set()
-            else:
-                self._push_parts(watch, repeat if type_url == EDS else set(), out)
-        return out + late
+        if clusters is not None:
+            repeat = assignments_to_repeat(self.watches, self._push_clusters(clusters, out))
+        if assignments is not None:
+            self._push_parts(assignments, repeat, out)
+        if listeners is not None:
+            self._push_whole(listeners, out)
+        return out if self._awaited else out + self.resume()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether routes wait for the client to take in new clusters (`routes_have_to_wait`)."""
+        return bool(self._awaited)
+
+    def resume(self) -> list[SotwResponse]:
+        """The second half of a push: routes, then clusters that no route names any more. To be called if a client
+        does not acknowledge its clusters in good time."""
+        self._awaited = ""
+        out: list[SotwResponse] = []
+        clusters, routes = self.watches.get(CDS), self.watches.get(RDS)
+        if routes is not None:
+            self._push_parts(routes, set(), out)
+        if clusters is not None:
+            self._push_whole(clusters, out)
+        return out
 
     # -- requests
 
@@ -165,30 +182,29 @@ class SotwMachine:
 
     # -- pushes
 
-    def _push_whole(self, watch: Watch, out: list[SotwResponse], late: list[SotwResponse]) -> list[Encoded]:
+    def _push_clusters(self, watch: Watch, out: list[SotwResponse]) -> list[Encoded]:
+        """Send clusters that changed, with those that are gone: routes may still name them. Returns the changed."""
         current = watch.current(self.view)
-        changed, gone = watch.changed(current), watch.gone(current, self.view)
-        if watch.answered and not changed and not gone:
-            return []
-        if self._held_back(watch, current):
-            return []
-        if gone and watch.type_url == CDS and self._routes_watched():
-            kept = [self._kept[name] for name in gone if name in self._kept]
-            if changed:
-                out.append(self._respond(watch, [*current.values(), *kept], forget=True))
-            late.append(self._respond(watch, current.values(), forget=True))
-        else:
-            out.append(self._respond(watch, current.values(), forget=True))
+        changed = watch.changed(current)
+        if changed and not self._held_back(watch, current):
+            waiting = routes_have_to_wait(self.watches, current)
+            kept = [self._kept[name] for name in watch.gone(current, self.view) if name in self._kept]
+            out.append(self._respond(watch, [*current.values(), *kept], forget=True))
+            self._awaited = watch.last.nonce if waiting else self._awaited
         return changed
+
+    def _push_whole(self, watch: Watch, out: list[SotwResponse]) -> None:
+        """Send everything, if anything changed or is gone, or nothing was ever sent."""
+        current = watch.current(self.view)
+        news = not watch.answered or watch.changed(current) or watch.gone(current, self.view)
+        if news and not self._held_back(watch, current):
+            out.append(self._respond(watch, current.values(), forget=True))
 
     def _push_parts(self, watch: Watch, repeat: set[str], out: list[SotwResponse]) -> None:
         current = watch.current(self.view)
         changed = [one for name, one in current.items() if name in repeat or watch.told.get(name) != one.version]
         if changed:
             out.append(self._respond(watch, changed))
-
-    def _routes_watched(self) -> bool:
-        return any(watch.names for url, watch in self.watches.items() if url not in (CDS, EDS, LDS))
 
     def _respond(self, watch: Watch, resources: Iterable[Encoded], *, forget: bool = False) -> SotwResponse:
         found = tuple(resources)

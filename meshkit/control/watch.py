@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from .catalog import View
 from .encoding import Encoded
-from .naming import CDS, EDS, LDS
+from .naming import CDS, EDS, LDS, RDS
 
-__all__ = ["WHOLE", "Acknowledgement", "Watch", "assignments_to_repeat"]
+__all__ = ["WHOLE", "Acknowledgement", "Watch", "assignments_to_repeat", "routes_have_to_wait"]
 
 WHOLE = frozenset({CDS, LDS})
 """Types whose state-of-the-world response holds everything: what is missing from it is deleted."""
@@ -105,3 +105,12 @@ def assignments_to_repeat(watches: Mapping[str, Watch], clusters: Iterable[Encod
     if watch is None:
         return set()
     return {cluster.name for cluster in clusters if cluster.name in watch.told}
+
+
+def routes_have_to_wait(watches: Mapping[str, Watch], clusters: Iterable[str]) -> bool:
+    """Whether routes should follow only once the client has taken in the clusters of these names, which it is about to
+    be sent: some are new to it, and a client like Envoy asks for the endpoints of a new cluster before it acknowledges
+    it. A route that comes earlier leads to a cluster that cannot be used yet."""
+    told = watches[CDS].told
+    both = all(kind in watches and watches[kind].names for kind in (EDS, RDS))
+    return both and watches[CDS].wildcard and any(name not in told for name in clusters)

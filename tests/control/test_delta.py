@@ -103,6 +103,22 @@ def test_a_cluster_goes_after_the_routes_that_named_it():
     assert push(one, table) == [(CDS, ["c"], []), (RDS, ["r"], []), (CDS, [], ["b"])]
 
 
+def test_routes_wait_until_new_clusters_are_acknowledged():
+    one = machine()
+    ask(one, CDS, "*")
+    ask(one, EDS, "a")
+    ask(one, RDS, "r")
+    table = one.view.changed(CDS, "c", "1").changed(EDS, "c", "1").changed(RDS, "r", "2")  # type: ignore[attr-defined]
+    assert push(one, table.changed(CDS, "b", None)) == [(CDS, ["c"], [])]
+    assert one.waiting
+    assert changed(one, RDS, "r", "3") == []
+    assert ask(one, EDS, "c") == [(["c"], [])]
+    responses = one.receive(DeltaRequest(CDS, nonce=one.watches[CDS].last.nonce))
+    assert [(response.type_url, response.removed) for response in responses] == [(RDS, ()), (CDS, ("b",))]
+    assert not one.waiting
+    assert changed(one, RDS, "r", "4") == [(RDS, ["r"], [])]
+
+
 def test_a_rejection_is_noted():
     one = machine()
     ask(one, RDS, "r")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from math import sqrt
 from pathlib import Path
 
@@ -132,6 +133,29 @@ async def test_grpcio_finds_a_short_name(world):
     plane, _, _ = world
     async with XdsCaller("xds:///reviews:9080", plane.port) as caller:
         assert (await caller.shares(10, user="admin")) == {"v2": 10}
+
+
+@pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
+async def test_no_call_through_envoy_fails_while_clusters_come_and_go(world, tmp_path, delta):
+    plane, _, _ = world
+    async with (
+        EnvoyProxy(tmp_path, plane.port, f"{HOST}:9080", delta=delta) as envoy,
+        grpc.aio.insecure_channel(f"127.0.0.1:{envoy.port}") as channel,
+    ):
+        edits = asyncio.create_task(_edit(plane.directory / "rules.yaml"))
+        answered = Counter[str]()
+        while not edits.done():
+            answered += await shares(channel, 20)
+        assert set(answered) == {"v1", "v2"}
+
+
+async def _edit(path: Path) -> None:
+    """Take the subsets away and bring them back, a few times."""
+    for _ in range(4):
+        path.unlink()
+        await asyncio.sleep(0.12)
+        save(path, rules(50))
+        await asyncio.sleep(0.12)
 
 
 @pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])

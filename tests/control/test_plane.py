@@ -131,6 +131,15 @@ async def test_an_edit_is_pushed_within_300_ms(plane):
             assert response.resources[0].name == f"{HOST}:80"
 
 
+async def test_routes_do_not_wait_for_ever_for_a_client_that_acknowledges_nothing(plane):
+    async with DeltaClient(plane.port) as client:
+        for kind, name in ((CDS, "*"), (EDS, ALL), (RDS, f"{HOST}:80")):
+            await client.fetch(kind, name)
+        save(plane.directory / "rules.yaml", rules(50).replace("v2", "v3"))
+        kinds = [(await client.receive()).type_url for _ in range(3)]
+        assert kinds == [CDS, EDS, RDS]
+
+
 async def test_a_bad_edit_changes_nothing_and_is_told(plane):
     async with DeltaClient(plane.port) as client:
         await client.fetch(RDS, f"{HOST}:80")
@@ -245,6 +254,8 @@ async def test_the_debug_pages(plane):
         }
         assert entry["labels"]["app"] == "greeter"
         assert entry["watches"][RDS] == [f"{HOST}:80"]
+        assert json.loads(await page(plane, "/debug/adsz?proxyID=two.default"))["totalClients"] == 0
+        assert json.loads(await page(plane, "/debug/adsz?proxyID=one.default")) == adsz
         (sync,) = json.loads(await page(plane, "/debug/syncz"))
         assert sync["resources"][RDS]["lastError"] == "no such thing"
         assert sync["cluster_sent"] == sync["cluster_acked"] != ""

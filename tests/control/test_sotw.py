@@ -130,6 +130,25 @@ def test_a_cluster_goes_after_the_routes_that_named_it():
     assert ask(one, CDS, nonce=nonce(one, CDS)) == []
 
 
+def test_routes_wait_until_new_clusters_are_acknowledged():
+    one = machine()
+    ask(one, CDS)
+    ask(one, EDS, "a")
+    ask(one, RDS, "r")
+    table = one.view.changed(CDS, "c", "1").changed(EDS, "c", "1").changed(RDS, "r", "2")  # type: ignore[attr-defined]
+    assert [response.type_url for response in one.push(table)] == [CDS]
+    assert one.waiting
+    assert push(one, RDS, "r", "3") == []
+    assert ask(one, EDS, "a", "c", nonce=nonce(one, EDS)) == [["c"]]
+    assert ask(one, CDS, nonce=nonce(one, CDS)) == [["r"]]
+    assert not one.waiting
+    assert push(one, RDS, "r", "4") == [(RDS, ["r"])]
+    push(one, CDS, "d", "1")
+    assert one.waiting
+    assert ask(one, CDS, nonce=nonce(one, CDS), error="no") == []  # a rejection ends the wait too
+    assert not one.waiting
+
+
 def test_nothing_is_pushed_twice():
     one = machine()
     ask(one, CDS)
@@ -154,8 +173,8 @@ def test_who_comes_back_is_told_of_nothing_gone_before_the_view_is_settled():
     assert [(response.type_url, [one.name for one in response.resources]) for response in settled] == [
         (CDS, ["a", "b"]),
         (EDS, ["a", "gone"]),
-        (RDS, ["gone"]),
     ]
+    assert ask(one, CDS, nonce=nonce(one, CDS)) == [["gone"]]
 
 
 def test_who_comes_back_is_told_of_all_clusters_once_those_it_has_are_there():
