@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain, zip_longest
@@ -42,7 +41,7 @@ async def dial(
     except TimeoutError:
         connection.abort("timed out")
         raise ConnectionFailed(address.text, f"no answer within {options.connect_timeout:g} s") from None
-    except (OSError, ssl.SSLError) as error:
+    except Exception as error:  # the network's, and what a settings' function for the TLS context may raise
         connection.abort("failed")
         raise ConnectionFailed(address.text, reason_of(error)) from error
     except asyncio.CancelledError:

@@ -27,6 +27,7 @@ OUTPUT_HIGH = 256 << 10  # bytes of output in one turn of the loop at which stre
 
 _WRITE_HIGH = 256 << 10  # bytes in the transport at which it is full
 _LINGER = 2.0  # seconds within which a closed connection's peer must take some of the last bytes
+_FAREWELL = 0.2  # seconds for the peer's TLS close_notify when no bytes are left; grpcio never sends it
 
 
 class Link(asyncio.Protocol):
@@ -187,7 +188,7 @@ class Link(asyncio.Protocol):
             self._transport.write(rest)
         self._closing_left = self.unwritten
         self._transport.close()
-        self._closing_by = self.loop.time() + _LINGER
+        self._closing_by = self.loop.time() + (_LINGER if self._closing_left else _FAREWELL)
         self.chores.at(self._closing_by)
 
     def abort(self, reason: str) -> None:

@@ -186,6 +186,7 @@ class Pool:
         if connection.ready:
             self._offer(connection)
         await connection.retired
+        LOG.info("connection to %s ends: %s", self.address, connection.ending)
         if connection.too_many_pings:
             self.keepalive_time *= 2
             LOG.warning("%s: too many keepalive pings, now one per %g s", self.address, self.keepalive_time)

@@ -258,8 +258,7 @@ async def test_answers_to_a_peer_that_does_not_read_pause_reading():
         limits=Limits(overhead_burst=1 << 40, max_queued_answers=1 << 40),
     )  # fmt: skip
     async with scene(options) as stage:
-        peer = await stage.attacker()
-        peer.reader._limit = 1
+        peer = await h2.Peer.connect(stage.port, deaf=True)
         pings = h2.frame(h2.PING, 0, 0, b"12345678") * 1000
         await peer.flood(pings)
         connection = next(c for c in stage.server._connections if c.statistics().started == 0)
@@ -305,8 +304,7 @@ async def test_zero_window_with_many_replies_is_refused_more():
 async def test_a_peer_that_never_reads_is_cut_off():
     options = ServerOptions(write_timeout=0.2, max_buffered=4 * MIB)
     async with scene(options, memory=128 * MIB) as stage:
-        peer = await stage.attacker()
-        peer.reader._limit = 1
+        peer = await h2.Peer.connect(stage.port, deaf=True)
         peer.send(h2.settings((4, 2**31 - 1)), h2.window_update(0, 2**31 - 1 - 65_535))
         for number in range(1, 2001, 2):
             peer.send(h2.headers(number, h2.request(b"/x/Big")), h2.data(number, h2.message(b"1000000"), end=True))
@@ -326,8 +324,7 @@ async def test_a_handler_that_streams_to_a_slow_reader_is_held_back():
 
     async with scene(memory=64 * MIB) as stage:
         stage.service.methods["Pour"] = pour
-        peer = await stage.attacker()
-        peer.reader._limit = 1
+        peer = await h2.Peer.connect(stage.port, deaf=True)
         peer.send(h2.settings((4, 2**31 - 1)), h2.window_update(0, 2**31 - 1 - 65_535))
         peer.send(h2.headers(1, h2.request(b"/x/Pour"), end=True))
         for _ in range(50):

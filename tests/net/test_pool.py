@@ -2,12 +2,22 @@
 
 import asyncio
 import socket
+import ssl
 from contextlib import suppress
 
 import pytest
 
 from meshkit.errors import ConfigError
-from meshkit.net import BackoffPolicy, ClientOptions, ConnectionFailed, ConnectivityState, Pool, Server, ServerOptions
+from meshkit.net import (
+    BackoffPolicy,
+    ClientOptions,
+    ConnectionFailed,
+    ConnectivityState,
+    Pool,
+    Server,
+    ServerOptions,
+    TlsSettings,
+)
 from tests.support import h2peer as h2
 from tests.support.calls import Service, eventually, serving, start, unary
 
@@ -84,6 +94,17 @@ async def test_names_that_do_not_resolve_say_so():
     with pytest.raises(ConnectionFailed, match=r"no-such-host\.invalid:80"):
         await pool.connect()
     await pool.close()
+
+
+async def test_a_certificate_that_is_not_there_yet_is_a_reason_too():
+    def context() -> ssl.SSLContext:
+        raise RuntimeError("no certificate yet")
+
+    async with serving() as (port, _, _):
+        pool = Pool(f"127.0.0.1:{port}", tls=TlsSettings(context))
+        with pytest.raises(ConnectionFailed, match="no certificate yet"):
+            await pool.connect()
+        await pool.close()
 
 
 async def test_an_address_that_is_none_raises_at_once():

@@ -426,8 +426,7 @@ async def test_a_slow_reader_gets_the_last_byte_of_a_closing_server(monkeypatch)
     monkeypatch.setattr("meshkit.net.link._LINGER", 0.1)
     service = Service()
     server = Server(service.accept)
-    peer = await h2.Peer.connect(await server.listen())
-    peer.reader._limit = 1
+    peer = await h2.Peer.connect(await server.listen(), deaf=True)
     size = 24 << 20
     peer.send(h2.settings((4, 2**31 - 1)), h2.window_update(0, 2**31 - 1 - 65_535))
     peer.send(h2.headers(1, h2.request(b"/x/Big")), h2.data(1, h2.message(b"%d" % size), end=True))

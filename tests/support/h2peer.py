@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -139,9 +140,15 @@ class Peer:
         self.closed = False
 
     @classmethod
-    async def connect(cls, port: int, *, greet: bool = True) -> Self:
-        """A client. ``greet``: send preface and SETTINGS, and answer the server's."""
-        peer = cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def connect(cls, port: int, *, greet: bool = True, deaf: bool = False) -> Self:
+        """A client. ``greet``: send preface and SETTINGS, and answer the server's; ``deaf``: it holds little unread."""
+        sock = socket.socket()
+        if deaf:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", port))
+        peer = cls(*await asyncio.open_connection(sock=sock))
+        if deaf:
+            peer.reader._limit = 1  # its transport stops reading as soon as something waits
         if greet:
             peer.send(PREFACE + settings())
             await peer.until(SETTINGS)
