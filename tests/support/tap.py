@@ -15,6 +15,7 @@ class Tap:
     def __init__(self) -> None:
         self.address = ""
         self.up = self.down = 0
+        self._writers: list[asyncio.StreamWriter] = []
 
     def _count_up(self, size: int) -> None:
         self.up += size
@@ -26,13 +27,23 @@ class Tap:
         """Carry one connection to ``upstream`` until both directions have ended."""
         host, _, port = upstream.rpartition(":")
         back_reader, back_writer = await asyncio.open_connection(host, int(port))
-        try:
-            await asyncio.gather(
-                _copy(reader, back_writer, self._count_up),
-                _copy(back_reader, writer, self._count_down),
-            )
-        finally:
-            await _close(writer, back_writer)
+        self._writers.append(back_writer)
+        await asyncio.gather(
+            _copy(reader, back_writer, self._count_up),
+            _copy(back_reader, writer, self._count_down),
+        )
+
+    def begin(self, upstream: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> asyncio.Task[None]:
+        """Start to `relay` a new connection."""
+        self._writers.append(writer)
+        return asyncio.ensure_future(self.relay(upstream, reader, writer))
+
+    async def close(self) -> None:
+        """Cut what is still open."""
+        for writer in self._writers:
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[int], None]) -> None:
@@ -44,20 +55,13 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, coun
     writer.close()
 
 
-async def _close(*writers: asyncio.StreamWriter) -> None:
-    for writer in writers:
-        writer.transport.abort()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
 @asynccontextmanager
 async def tapped(upstream: str) -> AsyncIterator[Tap]:
     """A tap in front of ``upstream`` ("host:port")."""
     tap, running = Tap(), set[asyncio.Task[None]]()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        running.add(asyncio.ensure_future(tap.relay(upstream, reader, writer)))
+        running.add(tap.begin(upstream, reader, writer))
 
     server = await asyncio.start_server(begin, "127.0.0.1", 0)
     tap.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -68,3 +72,4 @@ async def tapped(upstream: str) -> AsyncIterator[Tap]:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await tap.close()
