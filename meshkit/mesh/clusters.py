@@ -57,20 +57,21 @@ class Pools:
 
 
 class Target:
-    """One endpoint in one cluster, as pickers see it."""
+    """One endpoint in one cluster, as pickers see it. ``pool`` is None until the first call is about to go there."""
 
     __slots__ = ("endpoint", "failing", "in_flight", "pool", "stop_listening", "weight")
 
-    def __init__(self, endpoint: Endpoint, pool: Pool) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.weight = endpoint.weight
         self.in_flight = 0
-        self.pool = pool
-        self.failing = pool.state is ConnectivityState.TRANSIENT_FAILURE
+        self.failing = False
+        self.pool: Pool | None = None
         self.stop_listening: Callable[[], None] = _nothing
 
     def __repr__(self) -> str:
-        return f"Target({self.endpoint.address}, {self.pool.state.name}, in_flight={self.in_flight})"
+        state = "unused" if self.pool is None else self.pool.state.name
+        return f"Target({self.endpoint.address}, {state}, in_flight={self.in_flight})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,13 @@ class ClusterRuntime:
     are picked from: the caller then learns the connection's error instead of an empty answer.
     """
 
-    __slots__ = ("_assignment", "_picker", "_pools", "_random", "_stale", "_targets", "cluster")
+    __slots__ = ("_assignment", "_known", "_picker", "_pools", "_random", "_stale", "_targets", "cluster")
 
     def __init__(self, pools: Pools, uniform: Callable[[], float] = random.random) -> None:
         self._pools = pools
         self._random = uniform
         self._targets: dict[str, Target] = {}
+        self._known: dict[int, Endpoint] = {}  # by identity; the values keep the identities from being used again
         self._picker: Picker[Target] | None = None
         self._stale = False
         self._assignment: ClusterLoadAssignment | None = None
@@ -109,27 +111,34 @@ class ClusterRuntime:
         if snapshot.cluster is self.cluster and snapshot.assignment is self._assignment:
             return
         self.cluster, self._assignment = snapshot.cluster, snapshot.assignment
-        self._reconcile({endpoint.address: endpoint for endpoint in _usable(snapshot.assignment)})
+        self._reconcile({id(endpoint): endpoint for endpoint in _usable(snapshot.assignment)})
         self._stale = True
 
-    def _reconcile(self, wanted: dict[str, Endpoint]) -> None:
-        for address in self._targets.keys() - wanted.keys():
-            self._drop(address)
-        for address, endpoint in wanted.items():
-            target = self._targets.get(address)
-            if target is None:
-                self._add(address, endpoint)
+    def _reconcile(self, wanted: dict[int, Endpoint]) -> None:
+        """An endpoint that did not change is the same object as before: only the others are looked at."""
+        known, self._known = self._known, wanted
+        arriving = {wanted[key].address: wanted[key] for key in wanted.keys() - known.keys()}
+        if leaving := {known[key].address for key in known.keys() - wanted.keys()}:
+            for address in leaving.difference(endpoint.address for endpoint in wanted.values()):
+                self._drop(address)
+        for address, endpoint in arriving.items():
+            if (target := self._targets.get(address)) is None:
+                self._targets[address] = Target(endpoint)
             else:
                 target.endpoint, target.weight = endpoint, endpoint.weight
 
-    def _add(self, address: str, endpoint: Endpoint) -> None:
-        target = self._targets[address] = Target(endpoint, self._pools.acquire(address))
-        target.stop_listening = target.pool.listen(partial(self._changed, target))
+    def open(self, target: Target) -> Pool:
+        """The pool of a target that has none yet."""
+        pool = target.pool = self._pools.acquire(target.endpoint.address)
+        target.stop_listening = pool.listen(partial(self._changed, target))
+        self._changed(target, pool.state)
+        return pool
 
     def _drop(self, address: str) -> None:
         target = self._targets.pop(address)
-        target.stop_listening()
-        self._pools.release(address)
+        if target.pool is not None:
+            target.stop_listening()
+            self._pools.release(address)
 
     def _changed(self, target: Target, state: ConnectivityState) -> None:
         failing = state is ConnectivityState.TRANSIENT_FAILURE or (

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity, Registration
 from meshkit.errors import DeadlineExceeded, Unavailable
-from meshkit.mesh.clusters import Pools, Target
+from meshkit.mesh.clusters import Pools
 from meshkit.mesh.interfaces import Clusters, Interface, View
 from meshkit.mesh.serving import MeshServer
 from meshkit.mesh.settings import Settings, load_settings
@@ -118,8 +118,8 @@ class Mesh(GrpclibCompat):
             interface = self._interfaces[name] = Interface(name, self._discovery, self._clusters, self._views)
         return interface
 
-    def _warm(self, target: Target) -> None:
-        self._scope.start(_connect(target.pool), name=f"connect {target.endpoint.address}")
+    def _warm(self, pool: Pool) -> None:
+        self._scope.start(_connect(pool), name=f"connect {pool.address}")
 
     def _open_pool(self, address: str) -> Pool:
         return Pool(address, size=self.settings.connections)

@@ -26,7 +26,7 @@ from meshkit.errors import Unavailable, error_for
 from meshkit.guard import AttemptOutcome, RetryGuard, pushback_of
 from meshkit.mesh.clusters import ClusterRuntime, Target
 from meshkit.mesh.interfaces import View
-from meshkit.net import ClientConnection, ConnectionFailed, ConnectionLost, Outcome
+from meshkit.net import ClientConnection, ConnectionFailed, ConnectionLost, Outcome, Pool
 from meshkit.route import Decision
 from meshkit.rpc import Exchange, Idempotency, UnaryCall, stream_attempt
 from meshkit.status import Status, status_of
@@ -84,7 +84,7 @@ class Stack:
     """Carries the calls of one `Mesh` down the column.
 
     ``views`` maps an interface to what is in force for it. ``find(call, seen)`` waits for a view other than ``seen``
-    and raises Unavailable when none comes in time. ``warm`` connects a target in the background.
+    and raises Unavailable when none comes in time. ``warm`` connects a pool in the background.
     """
 
     __slots__ = ("_find", "_views", "_warm")
@@ -93,7 +93,7 @@ class Stack:
         self,
         views: dict[str, View],
         find: Callable[[AnyCall, View | None], Awaitable[View]],
-        warm: Callable[[Target], None],
+        warm: Callable[[Pool], None],
     ) -> None:
         self._views = views
         self._find = find
@@ -149,7 +149,7 @@ class Stack:
 
     async def _attempt(self, way: Way, call: UnaryCall[Any]) -> Outcome:
         target = way.pick()
-        connection = None if target is None else target.pool.ready_nowait()
+        connection = None if target is None else (target.pool or way.cluster.open(target)).ready_nowait()
         if target is None or connection is None:
             try:
                 target, connection = await self._reach(way, call)
@@ -180,18 +180,19 @@ class Stack:
         another one takes the call; only when none of a few picks is ready does the call wait.
 
         Raises ConnectionFailed with the reason when the endpoint that it waited for cannot be reached."""
-        first: Target | None = None
+        first: tuple[Target, Pool] | None = None
         for _ in range(_REPICKS):
             if (target := way.pick()) is None:
                 raise ConnectionFailed(way.cluster.name, "the cluster has no endpoints")
-            if (connection := target.pool.ready_nowait()) is not None:
+            pool = target.pool or way.cluster.open(target)
+            if (connection := pool.ready_nowait()) is not None:
                 return target, connection
             if first is None:
-                first = target
-                self._warm(target)
+                first = (target, pool)
+                self._warm(pool)
         assert first is not None
-        wait_for_ready = call.options.wait_for_ready
-        return first, await first.pool.connect(call.deadline, wait_for_ready=wait_for_ready)
+        target, pool = first
+        return target, await pool.connect(call.deadline, wait_for_ready=call.options.wait_for_ready)
 
 
 def _decide(view: View, call: AnyCall) -> Way | None:

@@ -23,7 +23,7 @@ class Phase:
     act: Callable[[Stage], Awaitable[None]]
     holds: Callable[[Tally], str]
     settle: float = 1.0
-    watch: float = 2.0
+    watch: float = 1.5
 
 
 async def _all_to_v1(stage: Stage) -> None:
@@ -40,7 +40,7 @@ async def _split(stage: Stage) -> None:
 
 async def _kill_server(stage: Stage) -> None:
     stage.processes.kill("v1-a")
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1.0)
     await stage.start_server("v1-a")
 
 
@@ -94,8 +94,8 @@ def _split_of_all(tally: Tally) -> str:
 PHASES = (
     Phase("all calls to v1", _all_to_v1, _only("v1", 2)),
     Phase("header user: admin to v2", _header, _header_holds),
-    Phase("90/10 by editing the YAML", _split, _split_holds, watch=3.0),
-    Phase("a v1 server killed, and started again", _kill_server, _split_of_all, settle=3.0, watch=3.0),
+    Phase("90/10 by editing the YAML", _split, _split_holds, watch=2.5),
+    Phase("a v1 server killed, and started again", _kill_server, _split_of_all, settle=3.0, watch=2.5),
     Phase("control plane killed for 5 s, and started again", _kill_control_plane, _only("v1", 2), settle=8.0),
     Phase("the interface moved to another service", _move, _only("next", 1), settle=3.0),
 )
