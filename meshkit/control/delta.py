@@ -10,13 +10,14 @@ Rules (xDS protocol, "Incremental xDS"):
   unknown names are sent empty, as istiod does;
 - a client that comes back soon after a start of the control plane is told nothing gone that is not certain (`View`);
 - a NACK is recorded; what was rejected counts as told and is sent again when it changes;
-- pushes go in the order of `naming.PUSH_ORDER`; routes wait until the client has acknowledged new clusters; clusters
-  that go are taken away last, when no route names them.
+- pushes go in the order of `naming.PUSH_ORDER`; routes wait until the client has acknowledged new clusters;
+  endpoints and clusters that go are taken away last, when no route names them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from meshkit.xds.messages import NodeMessage
@@ -92,8 +93,8 @@ class DeltaMachine:
             if changed:
                 out.append(self._respond(clusters, changed))
                 self._awaited = clusters.last.nonce if waiting else self._awaited
-        self._push(EDS, repeat, out)
-        self._push(LDS, set(), out)
+        self._push(EDS, out, repeat, hollow=False)
+        self._push(LDS, out)
         return out if self._awaited else out + self.resume()
 
     @property
@@ -102,20 +103,24 @@ class DeltaMachine:
         return bool(self._awaited)
 
     def resume(self) -> list[DeltaResponse]:
-        """The second half of a push: routes, then the end of clusters that no route names any more. To be called if a
-        client does not acknowledge its clusters in good time."""
+        """The second half of a push: routes, then the end of endpoints and clusters that no route names any more. To be
+        called if a client does not acknowledge its clusters in good time."""
         self._awaited = ""
         out: list[DeltaResponse] = []
-        self._push(RDS, set(), out)
-        self._push(CDS, set(), out)
+        for type_url in (RDS, EDS, CDS):
+            self._push(type_url, out)
         return out
 
-    def _push(self, type_url: str, repeat: set[str], out: list[DeltaResponse]) -> None:
+    def _push(
+        self, type_url: str, out: list[DeltaResponse], repeat: AbstractSet[str] = frozenset(), *, hollow: bool = True
+    ) -> None:
+        """Send what changed and what is to be repeated; without ``hollow`` nothing that takes something away."""
         watch = self.watches.get(type_url)
         if watch is not None:
             changed, removed = self._difference(watch, watch.current(self.view), repeat)
-            if changed or removed:
-                out.append(self._respond(watch, changed, removed))
+            found = [one for one in changed if hollow or not watch.takes_away(one)]
+            if found or removed:
+                out.append(self._respond(watch, found, removed))
 
     # -- requests
 
@@ -158,7 +163,7 @@ class DeltaMachine:
         return [self._respond(watch, changed, removed)]
 
     def _difference(
-        self, watch: Watch, current: Mapping[str, Encoded], repeat: set[str]
+        self, watch: Watch, current: Mapping[str, Encoded], repeat: AbstractSet[str]
     ) -> tuple[list[Encoded], list[str]]:
         """What to send: what differs and what is to be repeated; and the names of what is not there (any more)."""
         told = watch.told

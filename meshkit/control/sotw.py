@@ -8,14 +8,15 @@ Rules (xDS protocol, "Basic Protocol Overview"; what istiod does where clients r
 - a NACK is recorded and not answered; the next change is pushed as usual;
 - a client that comes back soon after a start of the control plane is told nothing gone that is not certain (`View`);
 - a push holds everything for CDS and LDS, and only what changed for RDS and EDS;
-- pushes go in the order of `naming.PUSH_ORDER`; routes wait until the client has acknowledged new clusters; clusters
-  that go are taken away last, when no route names them.
+- pushes go in the order of `naming.PUSH_ORDER`; routes wait until the client has acknowledged new clusters;
+  endpoints and clusters that go are taken away last, when no route names them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from meshkit.xds.messages import NodeMessage
@@ -89,7 +90,7 @@ class SotwMachine:
         if clusters is not None:
             repeat = assignments_to_repeat(self.watches, self._push_clusters(clusters, out))
         if assignments is not None:
-            self._push_parts(assignments, repeat, out)
+            self._push_parts(assignments, out, repeat, hollow=False)
         if listeners is not None:
             self._push_whole(listeners, out)
         return out if self._awaited else out + self.resume()
@@ -100,13 +101,14 @@ class SotwMachine:
         return bool(self._awaited)
 
     def resume(self) -> list[SotwResponse]:
-        """The second half of a push: routes, then clusters that no route names any more. To be called if a client
-        does not acknowledge its clusters in good time."""
+        """The second half of a push: routes, then the end of endpoints and clusters that no route names any more. To be
+        called if a client does not acknowledge its clusters in good time."""
         self._awaited = ""
         out: list[SotwResponse] = []
-        clusters, routes = self.watches.get(CDS), self.watches.get(RDS)
-        if routes is not None:
-            self._push_parts(routes, set(), out)
+        for watch in (self.watches.get(RDS), self.watches.get(EDS)):
+            if watch is not None:
+                self._push_parts(watch, out)
+        clusters = self.watches.get(CDS)
         if clusters is not None:
             self._push_whole(clusters, out)
         return out
@@ -200,11 +202,15 @@ class SotwMachine:
         if news and not self._held_back(watch, current):
             out.append(self._respond(watch, current.values(), forget=True))
 
-    def _push_parts(self, watch: Watch, repeat: set[str], out: list[SotwResponse]) -> None:
+    def _push_parts(
+        self, watch: Watch, out: list[SotwResponse], repeat: AbstractSet[str] = frozenset(), *, hollow: bool = True
+    ) -> None:
+        """Send what changed and what is to be repeated; without ``hollow`` nothing that takes something away."""
         current = watch.current(self.view)
         changed = [one for name, one in current.items() if name in repeat or watch.told.get(name) != one.version]
-        if changed:
-            out.append(self._respond(watch, changed))
+        found = [one for one in changed if hollow or not watch.takes_away(one)]
+        if found:
+            out.append(self._respond(watch, found))
 
     def _respond(self, watch: Watch, resources: Iterable[Encoded], *, forget: bool = False) -> SotwResponse:
         found = tuple(resources)

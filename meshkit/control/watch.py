@@ -82,6 +82,10 @@ class Watch:
         """Whether the client may be told that a name does not exist (any more)."""
         return not self.returning or view.certain(self.type_url, name)
 
+    def takes_away(self, resource: Encoded) -> bool:
+        """Whether the client would lose what it has by this resource."""
+        return resource.hollow and self.told.get(resource.name) != resource.version
+
     def changed(self, current: Mapping[str, Encoded]) -> list[Encoded]:
         """Those that the client does not have in this version."""
         told = self.told

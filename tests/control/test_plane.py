@@ -137,7 +137,7 @@ async def test_routes_do_not_wait_for_ever_for_a_client_that_acknowledges_nothin
             await client.fetch(kind, name)
         save(plane.directory / "rules.yaml", rules(50).replace("v2", "v3"))
         kinds = [(await client.receive()).type_url for _ in range(3)]
-        assert kinds == [CDS, EDS, RDS]
+        assert kinds == [CDS, RDS, CDS]
 
 
 async def test_a_bad_edit_changes_nothing_and_is_told(plane):

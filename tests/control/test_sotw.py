@@ -111,6 +111,16 @@ def test_a_cluster_that_changed_brings_its_endpoints_again():
     assert push(one, CDS, "a", "2") == [(CDS, ["a", "b"]), (EDS, ["a"])]
 
 
+def test_endpoints_that_are_none_come_again_too_and_go_after_the_routes():
+    one = machine()
+    ask(one, CDS)
+    ask(one, EDS, "a", "b")
+    ask(one, RDS, "r")
+    table = one.view.changed(EDS, "b", None).changed(RDS, "r", "2")  # type: ignore[attr-defined]
+    assert [(answer.type_url, len(answer.resources)) for answer in one.push(table)] == [(RDS, 1), (EDS, 1)]
+    assert push(one, CDS, "b", "2") == [(CDS, ["a", "b"]), (EDS, ["b"])]
+
+
 def test_endpoints_asked_for_after_all_clusters_came_again_are_answered_though_nothing_is_new():
     one = machine()
     ask(one, CDS)
@@ -172,9 +182,9 @@ def test_who_comes_back_is_told_of_nothing_gone_before_the_view_is_settled():
     settled = one.push(Table(HELD))  # type: ignore[arg-type]
     assert [(response.type_url, [one.name for one in response.resources]) for response in settled] == [
         (CDS, ["a", "b"]),
-        (EDS, ["a", "gone"]),
+        (EDS, ["a"]),
     ]
-    assert ask(one, CDS, nonce=nonce(one, CDS)) == [["gone"]]
+    assert ask(one, CDS, nonce=nonce(one, CDS)) == [["gone"], ["gone"]]
 
 
 def test_who_comes_back_is_told_of_all_clusters_once_those_it_has_are_there():
