@@ -157,14 +157,31 @@ def test_data_over_the_streams_window():
     assert not of(events, Terminated)
 
 
-def test_data_over_the_connections_window():
+def test_the_connections_window_does_not_close_while_it_is_read():
     wire, _ = serving(Limits(stream_window=1 << 20, connection_window=1 << 16))
-    chunk = message(bytes(16379))
-    events = wire.feed(*(data(1, chunk) for _ in range(4)))
-    assert not of(events, Terminated)  # the connection's credit goes back on receipt
-    engine = Connection(Role.SERVER, Limits(connection_window=1 << 16))
-    assert 0 not in dict(credits(wire.output())).values()
-    assert engine.termination == ""
+    chunk = data(1, message(bytes(16379)))
+    credit = 1 << 16
+    for _ in range(60):
+        assert credit >= 16384
+        assert not of(wire.feed(chunk), Terminated)
+        credit += sum(size for number, size in credits(wire.output()) if number == 0) - 16384
+
+
+@pytest.mark.parametrize("window", [200, 65535, 1 << 20])
+def test_streams_opened_before_our_settings_are_known(window):
+    limits = Limits(stream_window=window)
+    client, server = Connection(Role.CLIENT), Connection(Role.SERVER, limits)
+    stream = client.open_stream(REQUEST)
+    client.send_message(stream, bytes(5000))
+    server.receive(client.take_output(), 0.0)
+    client.receive(server.take_output(), 0.0)
+    assert stream.send_window == window - 5005
+    got = server.streams[1]
+    server.receive(client.take_output(), 0.0)  # the acknowledgement
+    assert got.recv_window == stream.send_window
+    server.acknowledge(got, 5000)
+    exchange(client, server)
+    assert got.recv_window == stream.send_window > 0
 
 
 def test_connection_credit_goes_back_on_receipt_and_stream_credit_on_acknowledge():

@@ -256,6 +256,14 @@ def test_frames_after_our_own_reset_are_passed_over():
     assert wire.output() == []
 
 
+def test_a_block_that_does_not_end_a_stream_that_we_reset():
+    wire = handshaken(Role.SERVER)
+    wire.feed(OPEN)
+    wire.engine.reset(wire.engine.streams[1], ErrorCode.CANCEL)
+    wire.output()
+    assert resets(wire.answer(headers(1, block([(b"a", b"b")])))) == [(1, PROTOCOL)]
+
+
 @pytest.mark.parametrize("late", [reset(1), window_update(1, 5), frame(PRIORITY, 0, 1, bytes(5))])
 def test_a_closed_stream_may_still_be_named(late):
     wire = handshaken(Role.SERVER)

@@ -133,6 +133,7 @@ BAD = {
     "half of gzip": (((b"grpc-encoding", b"gzip"),), message(gzip.compress(TEXT)[:-9], compressed=True)),
     "nothing": (((b"grpc-encoding", b"gzip"),), message(b"", compressed=True)),
     "more than gzip": (((b"grpc-encoding", b"gzip"),), message(gzip.compress(TEXT) + b"junk", compressed=True)),
+    "more than deflate": (((b"grpc-encoding", b"deflate"),), message(zlib.compress(TEXT) + b"junk", compressed=True)),
 }
 
 
@@ -141,6 +142,14 @@ def test_messages_that_are_not_what_they_say(more, raw):
     events = serving(*more).feed(data(1, raw))
     assert [event.status for event in of(events, Reset)] == [13]
     assert not messages(events)
+
+
+def test_gzip_may_come_in_members():
+    wire = serving((b"grpc-encoding", b"gzip"), limits=Limits(max_receive_message=len(TEXT) + 2))
+    raw = gzip.compress(b"ab") + gzip.compress(TEXT)
+    assert messages(wire.feed(data(1, message(raw, compressed=True)))) == [b"ab" + TEXT]
+    events = wire.feed(data(1, message(raw + gzip.compress(b"c"), compressed=True)))
+    assert [event.status for event in of(events, Reset)] == [8]
 
 
 def test_a_gzip_bomb_is_not_inflated_over_the_limit():

@@ -8,6 +8,7 @@ from meshkit.wire import (
     Connection,
     ErrorCode,
     GoAway,
+    HalfClosed,
     Headers,
     Limits,
     Message,
@@ -196,6 +197,22 @@ def test_a_server_that_answers_early_asks_the_client_to_stop():
     assert resets(written) == [(1, ErrorCode.NO_ERROR)]
     assert server.streams == {}
     assert stream.id == 1
+
+
+@pytest.mark.parametrize("how", ["message", "data", "no data"])
+def test_a_server_may_end_without_trailers(how):
+    client, server = pair()
+    client.open_stream(REQUEST, end=True)
+    got = of(exchange(client, server)[1], Headers)[0].stream
+    server.send_headers(got, RESPONSE)
+    if how == "message":
+        server.send_message(got, b"x", end=True)
+    else:
+        server.send_data(got, message(b"x") if how == "data" else b"", end=True)
+    events = exchange(client, server)[0]
+    assert len(of(events, HalfClosed)) == 1
+    assert len(of(events, Message)) == (how != "no data")
+    assert client.streams == server.streams == {}
 
 
 def test_statistics_say_what_there_is():
