@@ -7,9 +7,13 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import trustme
 
+from meshkit.net import TlsSettings, client_context, server_context
 from meshkit.rpc import Server
 from tests.support.gopeers import go_binary
 from tests.support.interop_cases import CASES, InteropService, play
@@ -21,12 +25,31 @@ Cell = Callable[[str, str], None]
 every_case = pytest.mark.parametrize("case", CASES)
 
 
+class Certificates(NamedTuple):
+    """Files of a server on 127.0.0.1, and of who vouches for it."""
+
+    authority: Path
+    chain: Path
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    files = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(files.authority))
+    issued.private_key_pem.write_to_path(str(files.key))
+    files.chain.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    return files
+
+
 @asynccontextmanager
-async def grpc_go_serving() -> AsyncIterator[str]:
+async def grpc_go_serving(*options: str) -> AsyncIterator[str]:
     """grpc-go's server on a port of its choice; gives its address."""
     binary = await asyncio.to_thread(go_binary, "google.golang.org/grpc/interop/server", VERSION)
     environment = {**os.environ, "GRPC_GO_LOG_SEVERITY_LEVEL": "info"}
-    process = await asyncio.create_subprocess_exec(binary, "--port", "0", stderr=-1, env=environment)
+    process = await asyncio.create_subprocess_exec(binary, "--port=0", *options, stderr=-1, env=environment)
     assert process.stderr is not None
     try:
         async with asyncio.timeout(20):
@@ -46,15 +69,47 @@ async def test_our_client_their_server(case: str, cell: Cell) -> None:
 
 
 @every_case
+async def test_our_client_their_server_over_tls(case: str, cell: Cell, certificates: Certificates) -> None:
+    cell(case, "meshkit -> grpc-go, TLS")
+    options = (f"--tls_cert_file={certificates.chain}", f"--tls_key_file={certificates.key}")
+    async with grpc_go_serving("--use_tls", *options) as address:
+        await play(CASES[case], address, tls=TlsSettings(client_context(ca=certificates.authority)))
+
+
+@every_case
 async def test_their_client_our_server(case: str, cell: Cell) -> None:
     cell(case, "grpc-go -> meshkit")
-    binary = await asyncio.to_thread(go_binary, "google.golang.org/grpc/interop/client", VERSION)
     async with Server([InteropService()]) as server:
-        arguments = ("--server_host=127.0.0.1", f"--server_port={await server.listen()}", f"--test_case={case}")
-        process = await asyncio.create_subprocess_exec(binary, *arguments, stdout=-1, stderr=asyncio.subprocess.STDOUT)
-        try:
-            said, _ = await asyncio.wait_for(process.communicate(), 60)
-        finally:
-            if process.returncode is None:
-                process.kill()
+        await grpc_go_calls(await server.listen(), case)
+
+
+@every_case
+async def test_their_client_our_server_over_tls(case: str, cell: Cell, certificates: Certificates) -> None:
+    cell(case, "grpc-go -> meshkit, TLS")
+    tls = TlsSettings(server_context(cert=certificates.chain, key=certificates.key))
+    async with Server([InteropService()], tls=tls) as server:
+        options = ("--use_tls", "--use_test_ca", f"--ca_file={certificates.authority}")
+        await grpc_go_calls(await server.listen(), case, *options)
+
+
+@pytest.mark.parametrize(("case", "iterations"), [("rpc_soak", 500), ("channel_soak", 100)])
+async def test_their_client_soaks_our_server(case: str, iterations: int, cell: Cell) -> None:
+    """Many large calls, on one connection or on one each."""
+    cell(case, "grpc-go -> meshkit")
+    async with Server([InteropService()]) as server:
+        options = (f"--soak_iterations={iterations}", "--soak_num_threads=4", "--soak_overall_timeout_seconds=60")
+        patience = "--soak_per_iteration_max_acceptable_latency_ms=20000"
+        await grpc_go_calls(await server.listen(), case, *options, patience)
+
+
+async def grpc_go_calls(port: int, case: str, *options: str) -> None:
+    """grpc-go's client plays ``case`` with the server on ``port``."""
+    binary = await asyncio.to_thread(go_binary, "google.golang.org/grpc/interop/client", VERSION)
+    arguments = ("--server_host=127.0.0.1", f"--server_port={port}", f"--test_case={case}", *options)
+    process = await asyncio.create_subprocess_exec(binary, *arguments, stdout=-1, stderr=asyncio.subprocess.STDOUT)
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), 100)
+    finally:
+        if process.returncode is None:
+            process.kill()
     assert process.returncode == 0, said.decode()

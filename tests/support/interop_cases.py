@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from meshkit.errors import Cancelled, DeadlineExceeded, InvalidArgument, Unimplemented, Unknown, error_for
+from meshkit.net import TlsSettings
 from meshkit.rpc import CallOptions, Channel, Context
 from meshkit.status import status_of
 from tests.support.gen.grpc.testing import (
@@ -322,7 +323,7 @@ COMPRESSED: Mapping[str, Case] = {
 }
 
 
-async def play(case: Case, address: str) -> None:
+async def play(case: Case, address: str, *, tls: TlsSettings | None = None) -> None:
     """Play ``case`` with the server at ``address``."""
-    async with tapped(address) as tap, Channel(tap.address) as channel:
+    async with tapped(address) as tap, Channel(tap.address, tls=tls) as channel:
         await case(Peer(TestServiceClient(channel), UnimplementedServiceClient(channel), tap))
