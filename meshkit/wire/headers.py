@@ -10,12 +10,14 @@ from meshkit.metadata import RawHeaders
 
 __all__ = ["HeaderBlock", "check_request", "check_response", "check_trailers"]
 
-_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+\Z")
-_VALUE: Final = re.compile(rb"[^\x00\r\n]*\Z")
+_NAME_OCTETS: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"  # section 8.2.1; no upper case
 _CONNECTION_SPECIFIC: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
+_NOTABLE: Final = _CONNECTION_SPECIFIC | {b"te", b"content-type", b"grpc-encoding", b"content-length"}
 _REQUEST_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
+_RESPONSE_PSEUDO: Final = frozenset((b":status",))
+_NO_PSEUDO: Final[frozenset[bytes]] = frozenset()
 _NEEDED: Final = frozenset((b":method", b":scheme", b":path"))
 _GRPC: Final = b"application/grpc"
 
@@ -51,7 +53,7 @@ def check_request(fields: RawHeaders) -> HeaderBlock:
 def check_response(fields: RawHeaders) -> HeaderBlock:
     """A response's header list (section 8.3.2)."""
     block = HeaderBlock(fields)
-    block.status = _check(block, frozenset((b":status",))).get(b":status", b"")
+    block.status = _check(block, _RESPONSE_PSEUDO).get(b":status", b"")
     if not block.malformed and not (len(block.status) == 3 and block.status.isdigit()):
         block.malformed = f"a response with :status {block.status!r}"
     return block
@@ -60,25 +62,39 @@ def check_response(fields: RawHeaders) -> HeaderBlock:
 def check_trailers(fields: RawHeaders) -> HeaderBlock:
     """A trailer section: no pseudo-headers (section 8.1)."""
     block = HeaderBlock(fields)
-    _check(block, frozenset())
+    _check(block, _NO_PSEUDO)
     return block
 
 
 def _check(block: HeaderBlock, allowed: frozenset[bytes]) -> dict[bytes, bytes]:
     """Fill in ``block`` and give its pseudo-headers."""
     pseudo: dict[bytes, bytes] = {}
-    regular = False
+    regular: list[bytes] = []
     for name, value in block.fields:
         if name[:1] == b":":
-            problem = _pseudo_problem(name, regular, pseudo, allowed)
+            block.malformed = _pseudo_problem(name, bool(regular), pseudo, allowed)
             pseudo[name] = value
         else:
-            regular = True
-            problem = _field_problem(block, name, value)
-        if problem or not _VALUE.match(value):
-            block.malformed = problem or f"header {_text(name)} has a value with a control character"
-            break
+            regular.append(name)
+            if name in _NOTABLE:
+                block.malformed = _notable_problem(block, name, value)
+            elif not name:
+                block.malformed = "a header without a name"
+        if block.malformed:
+            return pseudo
+    values = b"".join([value for _, value in block.fields])
+    if b"".join(regular).translate(None, _NAME_OCTETS) or b"\n" in values or b"\r" in values or b"\0" in values:
+        block.malformed = _character_problem(block, regular)
     return pseudo
+
+
+def _character_problem(block: HeaderBlock, names: list[bytes]) -> str:
+    """Which name or value it is that has a character it may not have."""
+    for name in names:
+        if name.translate(None, _NAME_OCTETS):
+            return f"header name {_text(name)} has a character that is not allowed"
+    found = [name for name, value in block.fields if re.search(rb"[\x00\r\n]", value)]
+    return f"header {_text(found[0])} has a value with a control character"
 
 
 def _pseudo_problem(name: bytes, regular: bool, seen: dict[bytes, bytes], allowed: frozenset[bytes]) -> str:
@@ -89,9 +105,7 @@ def _pseudo_problem(name: bytes, regular: bool, seen: dict[bytes, bytes], allowe
     return f"pseudo-header {_text(name)} twice" if name in seen else ""
 
 
-def _field_problem(block: HeaderBlock, name: bytes, value: bytes) -> str:
-    if not _NAME.match(name):
-        return f"header name {_text(name)} has a character that is not allowed"
+def _notable_problem(block: HeaderBlock, name: bytes, value: bytes) -> str:
     if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
         return f"header {_text(name)} is specific to a connection"
     if name == b"content-type":

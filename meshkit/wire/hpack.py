@@ -59,14 +59,15 @@ class Encoder:
     ``frames``: the frames of header lists encoded lately, ready to be written.
     """
 
-    __slots__ = ("_names", "_update", "frames")
+    __slots__ = ("_fields", "_update", "frames")
 
-    _REMEMBERED: Final = 64
+    _LISTS: Final = 64  # remembered, and no longer than this:
     _LONGEST: Final = 1024
+    _FIELDS: Final = 256
 
     def __init__(self) -> None:
         self.frames: dict[RawHeaders, HeadersFrame] = {}
-        self._names: dict[bytes, bytes] = {}
+        self._fields: dict[tuple[bytes, bytes], bytes] = {}
         self._update = b""
 
     def table_size_shrunk(self) -> None:
@@ -76,11 +77,12 @@ class Encoder:
 
     def encode(self, fields: RawHeaders) -> bytes:
         """The block of ``fields`` (a tuple, names in lower case)."""
-        block = b"".join([self._field(field) for field in fields])
+        known = self._fields
+        block = b"".join([known.get(field) or self._field(field) for field in fields])
         if self._update:
             block, self._update = self._update + block, b""
         elif len(block) <= self._LONGEST:
-            if len(self.frames) >= self._REMEMBERED:
+            if len(self.frames) >= self._LISTS:
                 self.frames.clear()  # lists that differ each time push out those that repeat, which soon are back
             self.frames[fields] = HeadersFrame(block)
         return block
@@ -88,21 +90,21 @@ class Encoder:
     def _field(self, field: tuple[bytes, bytes]) -> bytes:
         index = STATIC_FIELDS.get(field)
         if index is not None:
-            return bytes((0x80 | index,))  # indexed field (section 6.1)
-        name, value = field
-        start = self._names.get(name)
-        if start is None:
-            start = self._name(name)
-        size = len(value)
-        return start + (bytes((size,)) if size < 127 else encode_integer(size, 7, 0)) + value
+            text = bytes((0x80 | index,))  # indexed field (section 6.1)
+        else:
+            name, value = field
+            text = _literal_name(name) + encode_integer(len(value), 7, 0) + value
+        if len(text) <= self._LONGEST:
+            if len(self._fields) >= self._FIELDS:
+                self._fields.clear()
+            self._fields[field] = text
+        return text
 
-    def _name(self, name: bytes) -> bytes:
-        """The start of a literal without indexing (section 6.2.2)."""
-        index = STATIC_NAMES.get(name)
-        start = encode_integer(index, 4, 0) if index else b"\x00" + encode_integer(len(name), 7, 0) + name
-        if len(self._names) < self._REMEMBERED:
-            self._names[name] = start
-        return start
+
+def _literal_name(name: bytes) -> bytes:
+    """The start of a literal without indexing (section 6.2.2)."""
+    index = STATIC_NAMES.get(name)
+    return encode_integer(index, 4, 0) if index else b"\x00" + encode_integer(len(name), 7, 0) + name
 
 
 class Decoder:
@@ -148,31 +150,33 @@ class Decoder:
             first = block[at]
             if first & 0x80:  # indexed (6.1)
                 index, at = (first & 127, at + 1) if first != 0xFF else decode_integer(block, at, 7)
-                field = STATIC[index] if 0 < index < _STATIC_LENGTH else self._entry(index)
+                name, value = STATIC[index] if 0 < index < _STATIC_LENGTH else self._entry(index)
             elif first & 0x60 == 0x20:
                 raise IndexError("a table size update is not at the start of its block")
-            else:
-                field, at = self._literal(block, at, 6 if first & 0x40 else 4)
-            size += len(field[0]) + len(field[1]) + OVERHEAD
+            else:  # a literal with indexing (6.2.1; prefix of 6 bits), without (6.2.2), never indexed (6.2.3)
+                mask = 0x3F if first & 0x40 else 0x0F
+                index, at = first & mask, at + 1
+                if index == mask:
+                    index, at = decode_integer(block, at - 1, mask.bit_length())
+                if index:
+                    name = (STATIC[index] if index < _STATIC_LENGTH else self._entry(index))[0]
+                else:
+                    name, at = decode_string(block, at)
+                length = block[at]
+                if length < 127 and at + length < end:  # short and not Huffman-coded
+                    at += 1 + length
+                    value = block[at - length : at]
+                else:
+                    value, at = decode_string(block, at)
+                if mask == 0x3F:
+                    self._table.add((name, value))
+                    self._pure = False
+            size += len(name) + len(value) + OVERHEAD
             if size <= most:
-                fields.append(field)
+                fields.append((name, value))
             elif size > _BOMB * most:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"a header list of more than {size} bytes")
         return fields, size
-
-    def _literal(self, block: bytes, at: int, bits: int) -> tuple[tuple[bytes, bytes], int]:
-        """With incremental indexing (6.2.1; prefix of 6 bits), without (6.2.2), or never indexed (6.2.3)."""
-        index, at = decode_integer(block, at, bits)
-        if index:
-            name = (STATIC[index] if index < _STATIC_LENGTH else self._entry(index))[0]
-        else:
-            name, at = decode_string(block, at)
-        value, at = decode_string(block, at)
-        field = (name, value)
-        if bits == 6:
-            self._table.add(field)
-            self._pure = False
-        return field, at
 
     def _entry(self, index: int) -> tuple[bytes, bytes]:
         """An entry of the dynamic table (section 2.3.3)."""
@@ -201,8 +205,12 @@ def decode_integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
 def decode_string(block: bytes, at: int) -> tuple[bytes, int]:
     """A string (section 5.2), and where what follows begins. Raises IndexError and HuffmanError."""
     first = block[at]
-    length, at = (first & 127, at + 1) if first & 127 != 127 else decode_integer(block, at, 7)
-    end = at + length
+    if first & 127 != 127:
+        at += 1
+        end = at + (first & 127)
+    else:
+        length, at = decode_integer(block, at, 7)
+        end = at + length
     if end > len(block):
         raise IndexError("a string ends after its block")
     return (huffman_decode(block[at:end]) if first & 0x80 else block[at:end]), end
