@@ -123,6 +123,8 @@ class Connection(Receiving):
                 at = self._check_preface(buffer)
             at = self._frames(buffer, at)
             self._buffer = buffer[at:]
+            if self._buffer or self._header_by < NEVER:
+                self._watch_headers(at > 0)
         except ConnectionFault as fault:
             self._terminate(fault.code, fault.reason)
         if self.next_deadline < NEVER or self._buffer or self._unusual:
@@ -265,11 +267,16 @@ class Connection(Receiving):
         self._rearm()
         return self._events
 
+    def _watch_headers(self, moved: bool) -> None:
+        """HEADERS of which only a part came count as an unfinished block, from when they began."""
+        if self._open_block is not None:
+            return
+        if len(self._buffer) <= _TYPE_AT or self._buffer[_TYPE_AT] != codes.HEADERS:
+            self._header_by = NEVER
+        elif moved or self._header_by == NEVER:
+            self._header_by = self.now + self.limits.header_timeout
+
     def _rearm(self) -> None:
-        """`next_deadline` anew. HEADERS that stay unfinished count as an unfinished block."""
-        if self._open_block is None:
-            waiting = len(self._buffer) > _TYPE_AT and self._buffer[_TYPE_AT] == codes.HEADERS
-            self._header_by = min(self._header_by, self.now + self.limits.header_timeout) if waiting else NEVER
         self.next_deadline = NEVER if self.termination else min(self._preface_by, self._header_by, self._settings_by)
 
     def statistics(self) -> ConnectionStatistics:

@@ -44,7 +44,8 @@ class Control(Sending):
         self._next_id = 1
         self._may_open = True  # neither side goes away
         self._events: list[Event] = []
-        self._set_window(codes.DEFAULT_WINDOW)  # until the peer acknowledges our settings
+        # Until the peer acknowledges our settings it may use either window.
+        self._set_window(max(limits.stream_window, codes.DEFAULT_WINDOW))
         self._settings_by = NEVER
         self._overhead = Budget(limits.overhead_burst, limits.overhead_per_second, now)
         self._reset_budget = Budget(limits.resets_burst, limits.resets_per_second, now)
