@@ -21,6 +21,7 @@ from .watch import Watch
 
 __all__ = ["DebugPages"]
 
+_LAST_PAGE = 1.0  # seconds that a page being sent has to be finished
 _SYNC_NAMES = {CDS: "cluster", EDS: "endpoint", LDS: "listener", RDS: "route"}
 
 
@@ -47,7 +48,7 @@ class DebugPages:
         for path in ("/healthz", "/ready"):
             app.router.add_get(path, _text_page(lambda: "ok\n"))
         app.router.add_get("/metrics", _text_page(self._metrics))
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_PAGE)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()

@@ -107,8 +107,8 @@ def serves(world: World, host: str, port: int) -> bool:
 
 def routes_of(world: World, host: str, port: int, proxy: Proxy) -> list[envoy.Route]:
     """The routes for calls to ``host``; empty where it is not known."""
-    service = world.services.get(host)
-    if port != _HTTP_PORT or host not in world.providers or service is not None or world.virtual_service(host):
+    named = host in world.services or host in world.rules  # a wildcard rule does not name an interface
+    if port != _HTTP_PORT or host not in world.providers or named:
         return _own_routes(world, host, port, proxy)
     providers = world.providers[host]
     if len(providers) == 1:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +311,29 @@ async def test_clients_that_come_back_after_a_restart_keep_what_they_have_until_
         await back.ask(RDS, (f"{IFACE}:80",), versions={f"{IFACE}:80": "old"})
         assert (await back.pushed())[1] == {}
         assert not (await back.pushed())[1][f"{IFACE}:80"].virtual_hosts
+
+
+async def test_a_signal_ends_it(tmp_path):
+    script = (
+        f"import asyncio; from meshkit.control import run; asyncio.run(run({str(tmp_path)!r}, port=0, debug_port=None))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script), cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert b"serving" in await asyncio.wait_for(process.stdout.readline(), 20)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_without_its_packages_it_says_what_to_install():
+    script = "import sys; sys.modules['watchfiles'] = None; import meshkit.control"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script), cwd=Path(__file__).parents[2], stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert b"MissingExtra: the embedded control plane needs packages that are not installed" in errors
+    assert b"pip install 'meshkit[control]'" in errors
 
 
 async def test_the_folder_may_vanish_and_come_back(tmp_path):

@@ -215,6 +215,17 @@ def test_an_interface_of_several_providers_has_a_share_of_each():
     assert routes(world, "outbound|80||pkg.iface", GRPC).virtual_hosts[0].domains[:] == ["pkg.iface", "pkg.iface:80"]
 
 
+def test_a_wildcard_rule_does_not_name_an_interface():
+    world = provided(Provider("b.demo.svc.cluster.local", 80, 3))
+    rules = world_of("- route: [{destination: {host: elsewhere}}]").rules[HOST]
+    world = World(world.services, {"*": rules}, {}, world.providers)
+    (route,) = routes(world, "pkg.iface:80").virtual_hosts[0].routes
+    assert route.route.cluster == "outbound|80||elsewhere.demo.svc.cluster.local"  # it rules its provider
+    world = World(world.services, {"*.iface": rules}, {}, world.providers)
+    (route,) = routes(world, "pkg.iface:80").virtual_hosts[0].routes
+    assert route.route.cluster == "outbound|80||b.demo.svc.cluster.local"
+
+
 def test_an_entry_for_the_interface_answers_port_80_whatever_its_port_is():
     (route,) = routes(input_world(), "com.example.order:80").virtual_hosts[0].routes
     assert route.route.cluster == "outbound|20880||com.example.order"
