@@ -314,9 +314,12 @@ async def test_clients_that_come_back_after_a_restart_keep_what_they_have_until_
 
 
 async def test_a_signal_ends_it(tmp_path):
-    script = (
-        f"import asyncio; from meshkit.control import run; asyncio.run(run({str(tmp_path)!r}, port=0, debug_port=None))"
-    )
+    script = f"""
+import asyncio, logging, sys
+from meshkit.control import run
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+asyncio.run(run({str(tmp_path)!r}, port=0, debug_port=None))
+"""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script), cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
     )
