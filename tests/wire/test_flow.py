@@ -4,7 +4,20 @@ import pytest
 
 from meshkit.wire import Connection, ErrorCode, Limits, Message, Reset, Role, Stream, Terminated, Writable
 from tests.support.engines import OK, REQUEST, RESPONSE, Wire, credits, exchange, handshaken, of, pair
-from tests.support.h2peer import DATA, HEADERS, data, goaway, headers, message, request, settings, window_update
+from tests.support.h2peer import (
+    DATA,
+    HEADERS,
+    PREFACE,
+    SETTINGS,
+    data,
+    frame,
+    goaway,
+    headers,
+    message,
+    request,
+    settings,
+    window_update,
+)
 
 INITIAL_WINDOW, MAX_FRAME = 4, 5
 
@@ -182,6 +195,13 @@ def test_streams_opened_before_our_settings_are_known(window):
     server.acknowledge(got, 5000)
     exchange(client, server)
     assert got.recv_window == stream.send_window > 0
+
+
+def test_data_may_overtake_the_acknowledgement_of_a_larger_window():
+    wire = Wire(Role.SERVER, Limits(stream_window=1 << 20))
+    wire.feed(PREFACE, settings(), headers(1, request()))
+    events = wire.feed(*(data(1, message(bytes(16379))) for _ in range(20)), frame(SETTINGS, 1))
+    assert len(of(events, Message)) == 20
 
 
 def test_connection_credit_goes_back_on_receipt_and_stream_credit_on_acknowledge():

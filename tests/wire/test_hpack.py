@@ -122,6 +122,17 @@ def test_we_read_what_the_library_writes(lists):
         assert list(decoder.decode(block)[0]) == fields
 
 
+def test_lists_that_differ_each_time():
+    encoder, oracle = Encoder(), hpack.Decoder()
+    peer, decoder = hpack.Encoder(), Decoder(4096, 16384)
+    for number in range(1000):
+        value = b"00-%032x-01" % number
+        fields = (*GET_2, (b"traceparent", value), (b"x-%d" % (number % 300), b"y" * (number % 130)))
+        assert oracle.decode(encoder.encode(fields), raw=True) == list(fields)
+        assert decoder.decode(peer.encode(fields))[0] == fields
+        assert decoder.decode(encoder.encode(fields))[0] == fields
+
+
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_garbage_is_read_as_the_library_reads_it_or_refused(blocks):
     oracle, decoder = hpack.Decoder(max_header_list_size=1 << 20), Decoder(4096, 1 << 20)

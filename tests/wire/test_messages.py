@@ -152,6 +152,12 @@ def test_gzip_may_come_in_members():
     assert [event.status for event in of(events, Reset)] == [8]
 
 
+def test_gzip_members_are_counted():
+    many = gzip.compress(b"a") + gzip.compress(b"") * 100
+    events = serving((b"grpc-encoding", b"gzip")).feed(data(1, message(many, compressed=True)))
+    assert [event.status for event in of(events, Reset)] == [13]
+
+
 def test_a_gzip_bomb_is_not_inflated_over_the_limit():
     wire = serving((b"grpc-encoding", b"gzip"), limits=Limits(max_receive_message=1 << 20))
     bomb = gzip.compress(bytes(16 << 20))

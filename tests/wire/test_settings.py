@@ -167,6 +167,29 @@ def test_slow_headers():
     assert quick.engine.next_deadline == inf
 
 
+def test_headers_that_stay_half_a_frame_are_slow_too():
+    wire = handshaken(Role.SERVER, Limits(header_timeout=10))
+    part = headers(1, request())
+    wire.feed(part[:20], now=1.0)
+    wire.feed(part[20:30], now=9.0)
+    assert wire.engine.next_deadline == 11
+    wire.feed(part[30:], now=10.0)
+    assert wire.engine.next_deadline == inf
+    assert of(wire.engine.tick(500.0), Terminated) == []
+
+
+def test_a_busy_connection_is_not_slow_because_its_reads_end_inside_of_headers():
+    wire = handshaken(Role.SERVER, Limits(header_timeout=10))
+    rest = b""
+    for number in range(50):
+        call = headers(2 * number + 1, request(), end=True)
+        wire.feed(rest, call[:20], now=float(number))
+        assert wire.engine.next_deadline == number + 10
+        assert wire.engine.tick(float(number)) == []
+        rest = call[20:]
+    assert len(wire.engine.streams) == 49
+
+
 # -- who calls at the wrong time
 
 
