@@ -5,8 +5,9 @@ The names below are imported when they are first used, so that a process pays fo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import lazily
 
 if TYPE_CHECKING:
     from .errors import MeshkitError, RpcError
@@ -44,8 +45,4 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if (room := _ROOMS.get(name)) is None:
-        raise AttributeError(f"module 'meshkit' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"meshkit.{room}"), name)
-    return value
+__getattr__ = lazily(__name__, _ROOMS)

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity, Registration
 from meshkit.errors import DeadlineExceeded, Unavailable
@@ -17,12 +17,14 @@ from meshkit.mesh.serving import MeshServer
 from meshkit.mesh.settings import Settings, load_settings
 from meshkit.mesh.stack import AnyCall, Stack
 from meshkit.net import ConnectionFailed, Pool
-from meshkit.rpc import GrpclibCompat, Interceptor, Server
+from meshkit.rpc import GrpclibCompat, Interceptor
 from meshkit.tasks import Scope
+
+if TYPE_CHECKING:
+    from meshkit.rpc import Server
 
 __all__ = ["Mesh"]
 
-Rep = TypeVar("Rep")
 
 _WITHDRAWAL = 1.0  # seconds that a withdrawn registration may take to reach the control plane
 
@@ -142,6 +144,8 @@ class Mesh(GrpclibCompat):
         the address to listen on, the announced one where not given. Interfaces are registered when the mesh has a
         ``service``. Raises OSError when the port is taken.
         """
+        from meshkit.rpc import Server  # a client never needs it
+
         server = Server(servicers, interceptors=self.interceptors)
         listening = host or self.settings.ip
         handle = MeshServer(server, listening, await server.listen(listening, port))

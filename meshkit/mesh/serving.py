@@ -6,9 +6,10 @@ import asyncio
 import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from meshkit.rpc import Server
+if TYPE_CHECKING:
+    from meshkit.rpc import Server
 
 __all__ = ["MeshServer"]
 

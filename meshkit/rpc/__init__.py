@@ -1,5 +1,11 @@
-"""Calls: what generated clients and servicers are made of, a channel, a server, interceptors, health, reflection."""
+"""Calls: what generated clients and servicers are made of, a channel, a server, interceptors, health, reflection.
 
+What only servers need is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from meshkit.lazy import lazily
 from meshkit.metadata import Metadata, MetadataLike
 from meshkit.net import ClientOptions, ServerOptions, TlsSettings
 
@@ -9,19 +15,21 @@ from .channel import Channel, connection_for, try_again
 from .client import Client
 from .compat import GrpclibCompat
 from .context import Context, current_context
-from .descriptors import DescriptorIndex
 from .details import error_details
 from .exchange import Exchange
 from .generated import generated_by
-from .health import Health, HealthCheckRequest, HealthCheckResponse, ServingStatus
 from .interceptor import Call, Interceptor, Proceed
 from .method import Idempotency, Method
 from .options import CallOptions, Timeout
-from .server import Server
-from .server_call import Observer
 from .servicer import Servicer
 from .streams import BidiStream, ClientStream, ServerStream
 from .unary import UnaryCall, unary_attempt
+
+if TYPE_CHECKING:
+    from .descriptors import DescriptorIndex
+    from .health import Health, HealthCheckRequest, HealthCheckResponse, ServingStatus
+    from .server import Server
+    from .server_call import Observer
 
 __all__ = [
     "BidiStream",
@@ -62,3 +70,16 @@ __all__ = [
     "try_again",
     "unary_attempt",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "DescriptorIndex": "descriptors",
+        "Health": "health",
+        "HealthCheckRequest": "health",
+        "HealthCheckResponse": "health",
+        "Observer": "server_call",
+        "Server": "server",
+        "ServingStatus": "health",
+    },
+)

@@ -26,7 +26,7 @@ async def test_one_process_provides_several_interfaces(tmp_path: Path) -> None:
         control_plane(tmp_path) as plane,
         Mesh(f"127.0.0.1:{plane.port}", service="both") as provider,
         provider.serving(Greeter("v1-a"), EchoService()),
-        Mesh(f"127.0.0.1:{plane.port}") as consumer,
+        Mesh(f"127.0.0.1:{plane.port}", wait=30) as consumer,
     ):
         assert (await GreeterClient(consumer).say_hello(ADA, timeout=5)).message == "v1-a"
         assert (await EchoClient(consumer).unary(EchoRequest(text="x"), timeout=5)).text == "x"
@@ -37,7 +37,7 @@ async def test_an_interface_of_several_services_uses_all_of_them(tmp_path: Path)
         plane = await up.enter_async_context(control_plane(tmp_path))
         await up.enter_async_context(greeter(plane.port, "v1-a", "one"))
         await up.enter_async_context(greeter(plane.port, "v1-b", "two"))
-        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}")))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", wait=30)))
 
         async def both() -> bool:
             return set(await who_answers(client, 64)) == {"v1-a", "v1-b"}
@@ -46,7 +46,7 @@ async def test_an_interface_of_several_services_uses_all_of_them(tmp_path: Path)
 
 
 async def test_a_consumer_may_start_before_its_provider(tmp_path: Path) -> None:
-    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}") as consumer:
+    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=30) as consumer:
         call = asyncio.create_task(
             GreeterClient(consumer).say_hello(ADA, timeout=20, options=CallOptions(wait_for_ready=True))
         )
@@ -59,7 +59,7 @@ async def test_a_consumer_may_start_before_its_provider(tmp_path: Path) -> None:
 async def test_a_consumer_may_start_before_the_control_plane(tmp_path: Path) -> None:
     async with control_plane(tmp_path) as plane:
         port = plane.port
-    async with Mesh(f"127.0.0.1:{port}") as consumer:
+    async with Mesh(f"127.0.0.1:{port}", wait=30) as consumer:
         call = asyncio.create_task(
             GreeterClient(consumer).say_hello(ADA, timeout=20, options=CallOptions(wait_for_ready=True))
         )
@@ -73,7 +73,7 @@ async def test_an_interface_moves_to_another_service_without_a_failed_call(tmp_p
         plane = await up.enter_async_context(control_plane(tmp_path))
         old = AsyncExitStack()
         await old.enter_async_context(greeter(plane.port, "v1-old", "old"))
-        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}")))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", wait=30)))
         assert set(await who_answers(client, 32)) == {"v1-old"}
         load = asyncio.ensure_future(who_answers(client, 4_000))
         await up.enter_async_context(greeter(plane.port, "v1-new", "new"))

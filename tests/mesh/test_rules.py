@@ -37,7 +37,7 @@ async def test_weights_and_headers_are_obeyed(tmp_path: Path, xds: str) -> None:
         plane = await up.enter_async_context(control_plane(tmp_path))
         for name in ("v1-a", "v1-b", "v2-a"):
             await up.enter_async_context(greeter(plane.port, name))
-        mesh = await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", xds=xds))
+        mesh = await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", xds=xds, wait=30))
         client = GreeterClient(mesh)
         await until(lambda: _answering(client, 3))
         names = await who_answers(client, 10_000)
@@ -58,7 +58,7 @@ async def test_an_edit_is_obeyed_at_once_and_fails_no_call(tmp_path: Path) -> No
         plane = await up.enter_async_context(control_plane(tmp_path))
         for name in ("v1-a", "v2-a"):
             await up.enter_async_context(greeter(plane.port, name))
-        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}")))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", wait=30)))
         assert set(await who_answers(client, 64)) == {"v1-a"}
         answered: list[tuple[float, str]] = []
         loop = asyncio.get_running_loop()
@@ -84,7 +84,7 @@ async def test_a_killed_server_fails_no_idempotent_call(tmp_path: Path) -> None:
     async with AsyncExitStack() as up:
         plane = await up.enter_async_context(control_plane(tmp_path, hold=1.0))
         victim, *_ = [await up.enter_async_context(greeter_process(plane.port, f"v1-{name}")) for name in "abc"]
-        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}")))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", wait=30)))
 
         async def all_three() -> bool:
             return len(await who_answers(client, 96)) == 3
@@ -112,7 +112,7 @@ async def test_calls_go_on_without_the_control_plane_and_state_returns_with_it(t
         port = plane.port
         for name in ("v1-a", "v2-a"):
             await up.enter_async_context(greeter(port, name))
-        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{port}")))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{port}", wait=30)))
         assert set(await who_answers(client, 64)) == {"v1-a"}
         await first.aclose()
         for _ in range(10):
@@ -134,7 +134,7 @@ async def test_calls_go_on_without_the_control_plane_and_state_returns_with_it(t
 async def test_fifty_interfaces_share_one_stream_and_ask_for_no_more_than_they_use(tmp_path: Path) -> None:
     for index in range(60):
         write_rule(tmp_path, f"static-{index}", _static_interface(index))
-    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}") as mesh:
+    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=30) as mesh:
         for index in range(50):
             with pytest.raises(Unavailable):  # the endpoint refuses connections: it was found, and asked for
                 await _client_of(index, mesh).say_hello(ADA, timeout=5)
