@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections import Counter
 from math import sqrt
@@ -12,7 +13,7 @@ import grpc.aio
 import pytest
 
 from meshkit.control import ControlPlane
-from tests.support.ads_client import CDS, EDS, RDS
+from tests.support.ads_client import CDS, EDS, RDS, DeltaClient, node
 from tests.support.echo import EchoBackend, call, shares
 from tests.support.envoy_proxy import EnvoyProxy
 from tests.support.istio_captures import FOLDER
@@ -186,3 +187,30 @@ async def test_a_grpcio_server_serves_by_our_listener(world):
     async with XdsServer(port, plane.port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         reply = await channel.unary_unary("/a.B/C")(b"", timeout=15, wait_for_ready=True)
         assert reply == b"xds-server"
+
+
+async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
+    host = "greeter.demo.svc.cluster.local"
+    mapping = {"providers:helloworld.v1.Greeter::": f"{host}:80"}
+    (tmp_path / "conf").mkdir()
+    async with (
+        EchoBackend("one") as one,
+        EchoBackend("two") as two,
+        ControlPlane(tmp_path / "conf", port=0, hold=0.1, settle=0) as plane,
+        EnvoyProxy(tmp_path, plane.port, "helloworld.v1.greeter:80", delta=True) as envoy,
+        grpc.aio.insecure_channel(f"127.0.0.1:{envoy.port}") as channel,
+    ):
+
+        def server(backend: EchoBackend) -> DeltaClient:
+            listed = [{"host": host, "port": 80, "address": backend.address}]
+            metadata = {"MESHKIT": {"endpoints": listed}, "LABELS": {"app": "greeter", "DUBBO_GO": json.dumps(mapping)}}
+            return DeltaClient(plane.port, node(backend.name, "demo", **metadata))
+
+        async with server(one) as first:
+            await first.fetch(CDS, "*")
+            async with server(two) as second:
+                await second.fetch(CDS, "*")
+                await asyncio.sleep(0.3)
+                assert set(await shares(channel, 40)) == {"one", "two"}
+            await asyncio.sleep(0.4)
+            assert set(await shares(channel, 20)) == {"one"}
