@@ -189,9 +189,15 @@ async def test_a_grpcio_server_serves_by_our_listener(world):
         assert reply == b"xds-server"
 
 
-async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
+def registered(plane: ControlPlane, backend: EchoBackend) -> DeltaClient:
+    """A server of the Greeter that registers with the control plane while the client is open."""
     host = "greeter.demo.svc.cluster.local"
-    mapping = {"providers:helloworld.v1.Greeter::": f"{host}:80"}
+    labels = {"app": "greeter", "DUBBO_GO": json.dumps({"providers:helloworld.v1.Greeter::": f"{host}:80"})}
+    listed = [{"host": host, "port": 80, "address": backend.address}]
+    return DeltaClient(plane.port, node(backend.name, "demo", MESHKIT={"endpoints": listed}, LABELS=labels))
+
+
+async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
     (tmp_path / "conf").mkdir()
     async with (
         EchoBackend("one") as one,
@@ -199,18 +205,37 @@ async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
         ControlPlane(tmp_path / "conf", port=0, hold=0.1, settle=0) as plane,
         EnvoyProxy(tmp_path, plane.port, "helloworld.v1.greeter:80", delta=True) as envoy,
         grpc.aio.insecure_channel(f"127.0.0.1:{envoy.port}") as channel,
+        registered(plane, one) as first,
     ):
+        await first.fetch(CDS, "*")
+        async with registered(plane, two) as second:
+            await second.fetch(CDS, "*")
+            await asyncio.sleep(0.3)
+            assert set(await shares(channel, 40)) == {"one", "two"}
+        await asyncio.sleep(0.4)
+        assert set(await shares(channel, 20)) == {"one"}
 
-        def server(backend: EchoBackend) -> DeltaClient:
-            listed = [{"host": host, "port": 80, "address": backend.address}]
-            metadata = {"MESHKIT": {"endpoints": listed}, "LABELS": {"app": "greeter", "DUBBO_GO": json.dumps(mapping)}}
-            return DeltaClient(plane.port, node(backend.name, "demo", **metadata))
 
-        async with server(one) as first:
-            await first.fetch(CDS, "*")
-            async with server(two) as second:
-                await second.fetch(CDS, "*")
-                await asyncio.sleep(0.3)
-                assert set(await shares(channel, 40)) == {"one", "two"}
-            await asyncio.sleep(0.4)
-            assert set(await shares(channel, 20)) == {"one"}
+@pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
+async def test_envoy_keeps_what_it_has_when_the_control_plane_starts_anew(tmp_path, delta):
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    async with (
+        EchoBackend("one") as one,
+        ControlPlane(folder, port=0, settle=0) as plane,
+        registered(plane, one) as server,
+    ):
+        await server.fetch(CDS, "*")
+        async with (
+            EnvoyProxy(tmp_path, plane.port, "helloworld.v1.greeter:80", delta=delta) as envoy,
+            grpc.aio.insecure_channel(f"127.0.0.1:{envoy.port}") as channel,
+        ):
+            assert await shares(channel, 5) == {"one": 5}
+            await plane.close()
+            async with ControlPlane(folder, port=plane.port) as again:
+                while not again.hub.sessions:
+                    assert await call(channel) == "one"
+                assert await shares(channel, 100) == {"one": 100}
+                async with registered(again, one) as back:
+                    await back.fetch(CDS, "*")
+                    assert await shares(channel, 100) == {"one": 100}
