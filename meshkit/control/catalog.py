@@ -34,12 +34,17 @@ class Catalog:
     def __init__(self, world: World, previous: Catalog | None = None) -> None:
         self.world = world
         self._made: dict[_Key, tuple[object, Encoded | None]] = {}
-        self._old = previous._made if previous else {}
+        self._old = previous._remembered() if previous else {}
         self._seen: set[tuple[str, str]] = previous._seen if previous else set()
         self._wildcards: dict[tuple[str, Proxy], Mapping[str, Encoded]] = {}
 
     def __repr__(self) -> str:
         return f"Catalog(services={len(self.world.services)}, made={len(self._made)})"
+
+    def _remembered(self) -> dict[_Key, tuple[object, Encoded | None]]:
+        """What a successor may take over: what was asked for, and if that is little, because the next change came
+        before clients looked, what the predecessor had."""
+        return self._old | self._made if len(self._made) < len(self._old) else self._made
 
     def get(self, type_url: str, name: str, proxy: Proxy) -> Encoded | None:
         """One resource as this client sees it. Listeners and clusters may not exist; routes and endpoints of unknown

@@ -31,6 +31,12 @@ def test_what_did_not_change_is_taken_over():
     assert new.get(EDS, NAME, ENVOY) is before["eds"]
 
 
+def test_a_catalog_that_nobody_looked_at_passes_on_what_it_was_given():
+    old = Catalog(input_world())
+    before = old.get(RDS, ROUTES, ENVOY)
+    assert Catalog(input_world(), Catalog(input_world(), old)).get(RDS, ROUTES, ENVOY) is before
+
+
 def world(*ports: int) -> World:
     endpoints = tuple(Endpoint("127.0.0.1", port, {}) for port in ports)
     services = [Service("a.b", "demo", {80: Port(80, "grpc", "GRPC")}, {80: endpoints})] if ports else []
