@@ -41,7 +41,7 @@ def check_request(fields: RawHeaders) -> HeaderBlock:
     pseudo = _check(block, _REQUEST_PSEUDO)
     if not block.malformed and not pseudo.keys() >= _NEEDED:
         if pseudo.get(b":method") != b"CONNECT":
-            missing = ", ".join(name.decode() for name in sorted(_NEEDED - pseudo.keys()))
+            missing = ", ".join([name.decode() for name in sorted(_NEEDED) if name not in pseudo])
             block.malformed = f"a request without {missing}"
         else:
             block.malformed = "CONNECT is not served here"

@@ -26,9 +26,8 @@ class Limits:
     ``resets_burst`` and ``resets_per_second``: a bucket for streams the peer resets before they are answered, and for
     streams we must reset for its faults (rapid reset, CVE-2023-44487; MadeYouReset, CVE-2025-8671).
     ``overhead_burst``, ``overhead_per_second``, ``overhead_per_frame``: a bucket for frames that carry nothing (PING,
-    SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones; empty DATA counts ``empty_data_cost``,
-    an interim response ``interim_cost``). Time and every frame that
-    does carry something, either way, fill it.
+    SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones; empty DATA counts ``empty_data_cost``, an interim response
+    ``interim_cost``). Time, and every frame that does carry something, either way, fill it.
     ``max_settings``: entries of one SETTINGS frame; each may change the windows of every stream.
     ``max_unfinished``: bytes of messages that have only begun to arrive, over all streams of a connection; a stream
     that goes over it is RESOURCE_EXHAUSTED, unless it is the only one. Holds memory against many streams that each send
