@@ -232,8 +232,13 @@ async def run(
     hold: float = 2.0,
 ) -> None:
     """Serve until SIGINT or SIGTERM; the arguments are those of `ControlPlane`."""
-    async with ControlPlane(directory, host=host, port=port, debug_port=debug_port, hold=hold) as plane:
-        loop = asyncio.get_running_loop()
+    plane = ControlPlane(directory, host=host, port=port, debug_port=debug_port, hold=hold)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, plane.stop)
+    try:
+        async with plane:
+            await plane.wait()
+    finally:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, plane.stop)
-        await plane.wait()
+            loop.remove_signal_handler(number)
