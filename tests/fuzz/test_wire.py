@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from meshkit.wire import Connection, Headers, Limits, Message, Reset, Role, Stream, Terminated
+from meshkit.wire import Connection, ErrorCode, Headers, Limits, Message, Reset, Role, Stream, Terminated
 from tests.support.engines import OK, REQUEST, RESPONSE
 from tests.support.h2peer import (
     PREFACE,
@@ -98,7 +98,7 @@ def answer(random: Random, engine: Connection, stream: Stream) -> None:
     elif action == 2:
         engine.send_headers(stream, OK, end=True)
     elif action == 3:
-        engine.reset(stream, 8)
+        engine.reset(stream, ErrorCode.CANCEL)
     elif action == 4:
         engine.end(stream)
     else:
