@@ -6,6 +6,9 @@ import asyncio
 import json
 import socket
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from math import sqrt
 from pathlib import Path
 
@@ -72,6 +75,13 @@ def within(count: int, calls: int, share: float) -> bool:
     return abs(count - calls * share) <= 4 * sqrt(calls * share * (1 - share))
 
 
+async def until(count: Callable[[], Awaitable[Counter[str]]], expected: dict[str, int]) -> None:
+    """Call until the shares are these."""
+    async with asyncio.timeout(10):
+        while await count() != expected:
+            pass
+
+
 def save(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
     part.write_text(text)
@@ -103,14 +113,15 @@ async def test_envoy_obeys_the_rules_and_their_edits(world, tmp_path, delta):
             await call(channel, "/helloworld.v1.Broken/Fails")
         assert caught.value.code() == grpc.StatusCode.ABORTED
         save(plane.directory / "rules.yaml", rules(0))
-        await asyncio.sleep(0.3)
+        await until(partial(shares, channel, 10), {"v2": 10})
         assert (await shares(channel, 50)) == {"v2": 50}
         async with EchoBackend("v2", "127.0.0.4") as other:
             save(plane.directory / "service.yaml", service(v1, other))
-            await asyncio.sleep(0.3)
-            before = len(v2.calls)
+            while not other.calls:
+                await call(channel)
+            before = len(v2.calls), len(other.calls)
             assert (await shares(channel, 20)) == {"v2": 20}
-            assert (len(v2.calls), len(other.calls)) == (before, 20)
+            assert (len(v2.calls), len(other.calls)) == (before[0], before[1] + 20)
         for name in ("cluster_manager.cds", "http.in.rds.*"):
             assert await envoy.counter(f"{name}.update_rejected") == 0, envoy.log()
         (session,) = plane.hub.sessions.values()
@@ -124,7 +135,7 @@ async def test_grpcio_obeys_the_rules_and_their_edits(world):
         counts = await caller.shares(400)
         assert within(counts["v1"], 400, 0.9), counts
         save(plane.directory / "rules.yaml", rules(0))
-        await asyncio.sleep(0.3)
+        await until(partial(caller.shares, 10), {"v2": 10})
         assert (await caller.shares(50)) == {"v2": 50}
         (session,) = plane.hub.sessions.values()
         assert [watch.last.error for watch in session.machine.watches.values()] == [""] * 4
@@ -210,10 +221,12 @@ async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
         await first.fetch(CDS, "*")
         async with registered(plane, two) as second:
             await second.fetch(CDS, "*")
-            await asyncio.sleep(0.3)
-            assert set(await shares(channel, 40)) == {"one", "two"}
-        await asyncio.sleep(0.4)
-        assert set(await shares(channel, 20)) == {"one"}
+            while not two.calls:
+                with suppress(grpc.aio.AioRpcError):  # before the first server is known there is no route
+                    await call(channel)
+            assert set(await shares(channel, 60)) == {"one", "two"}
+        await until(partial(shares, channel, 10), {"one": 10})
+        assert await shares(channel, 40) == {"one": 40}
 
 
 @pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
