@@ -165,7 +165,10 @@ class Attempts(Invocation):
         self._tasks.append(self._scope.start(work, name=name))
 
     def cancel(self) -> None:
-        """Give the call up; the server is told. Does nothing once the call is over."""
+        """Give the call up: the server is told, and replies that nobody has read are dropped.
+
+        Does nothing once the call is over and read to its end.
+        """
         self._abort(CANCELLED, error_of(CANCELLED))
 
     def fail(self, error: BaseException) -> None:
@@ -178,6 +181,7 @@ class Attempts(Invocation):
 
     def _abort(self, outcome: Outcome, error: BaseException) -> None:
         if self._outcome is not None:
+            self._inbox.discard(error)
             return
         stream = self._stream
         if stream is not None:
@@ -217,6 +221,8 @@ class Attempts(Invocation):
         self._inbox.put(data)
 
     def on_end(self, outcome: Outcome) -> None:
+        if outcome.status == CANCELLED.status:
+            outcome = self.in_time(outcome)
         delay = self._decided(outcome)
         if delay is not None and outcome.status and self._replay is not None and self._headers is None:
             self._stream = None

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Generic
 
 from meshkit.codec import DecodeError
-from meshkit.errors import Internal
+from meshkit.errors import Internal, Unimplemented
 from meshkit.metadata import EMPTY, Metadata, MetadataLike
 
 from .attempts import MAX_REPLAY, Attempts
@@ -94,9 +94,9 @@ class Exchange(Attempts, Generic[Req, Rep]):
         try:
             reply = await self.recv()
             if reply is None:
-                raise Internal(f"the server of {self.method.path} ended with OK and no reply")
+                raise Unimplemented(f"the server of {self.method.path} ended with OK and no reply")
             if await self.recv() is not None:
-                raise Internal(f"the server of {self.method.path} sent more than one reply")
+                raise Unimplemented(f"the server of {self.method.path} sent more than one reply")
         finally:
             self.cancel()
         return reply

@@ -40,6 +40,12 @@ class Inbox(Generic[M]):
             self._queue.clear()
         self._wake()
 
+    def discard(self, error: BaseException) -> None:
+        """Drop messages that nobody has read; if there are any, readers see ``error`` in their place."""
+        if self._queue:
+            self._queue.clear()
+            self.error = error
+
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():

@@ -69,6 +69,14 @@ class Invocation:
             given = {name for name, _ in self.fields}
             self.fields = (*self.fields, *(field for field in trace if field[0] not in given))
 
+    def in_time(self, outcome: Outcome) -> Outcome:
+        """``outcome``; where the server reset the call as cancelled and the deadline has passed, that is the reason:
+        its timer was a little faster than the one here."""
+        deadline = self.deadline
+        if outcome is CANCELLED or outcome.trailers or deadline is None or time.monotonic() < deadline:
+            return outcome
+        return deadline_outcome(self.method)
+
     def adopt(self, metadata: Metadata, deadline: float | None) -> None:
         """Take over what interceptors made of metadata and deadline."""
         self.fields = encode_metadata(metadata)

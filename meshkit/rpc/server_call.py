@@ -77,7 +77,7 @@ class ServerCall(Context):
 
     def on_message(self, data: bytes) -> None:
         if self._request is not None:
-            self._refuse(Status.INTERNAL, f"{self.method.path} takes one request message, and more came")
+            self._refuse(Status.UNIMPLEMENTED, f"{self.method.path} takes one request message, and more came")
         else:
             self._request = data
 
@@ -86,7 +86,7 @@ class ServerCall(Context):
             return
         data = self._request
         if data is None:
-            self._refuse(Status.INTERNAL, f"{self.method.path} takes one request message, and none came")
+            self._refuse(Status.UNIMPLEMENTED, f"{self.method.path} takes one request message, and none came")
             return
         try:
             request = self.method.decode_request(data)
@@ -199,7 +199,7 @@ class ServerCall(Context):
         """Tell the caller of ``error`` and give the status of the call."""
         answer = _answer_in(error)
         if answer is not None:
-            self._stream.finish(answer.status.value, answer.message or "", self._trailing, _details_of(answer))
+            self._finish(answer.status, answer.message or "", _details_of(answer))
             return answer.status
         if isinstance(error, asyncio.CancelledError):
             return self._was_cancelled(error)
@@ -208,17 +208,23 @@ class ServerCall(Context):
             raise error
         return self._was_buggy(error)
 
+    def _finish(self, status: Status, text: str, details: bytes | None = None) -> None:
+        """End with an error, after the initial metadata if the handler has set some."""
+        if self._initial:
+            self.send_headers()
+        self._stream.finish(status.value, text, self._trailing, details)
+
     def _was_cancelled(self, error: asyncio.CancelledError) -> Status:
         if self.cancelled:
             return Status.DEADLINE_EXCEEDED if error.args == ("deadline",) else Status.CANCELLED
-        self._stream.finish(Status.CANCELLED.value, "the handler was cancelled", self._trailing)
+        self._finish(Status.CANCELLED, "the handler was cancelled")
         return Status.CANCELLED
 
     def _was_buggy(self, error: Exception) -> Status:
         """What went wrong stays here: the caller gets a number to ask for."""
         incident = secrets.token_hex(4)
         _LOG.error("handler failed", method=self.method.path, peer=self.peer, incident=incident, exc_info=error)
-        self._stream.finish(Status.UNKNOWN.value, f"the handler failed, incident {incident}", self._trailing)
+        self._finish(Status.UNKNOWN, f"the handler failed, incident {incident}")
         return Status.UNKNOWN
 
     def _refuse(self, status: Status, text: str) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from meshkit.codec import DecodeError
-from meshkit.errors import Internal
+from meshkit.errors import Internal, Unimplemented
 from meshkit.metadata import EMPTY, Metadata, MetadataLike, RawHeaders
 from meshkit.net import ClientConnection, ClientStream, Outcome
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UnaryCall", "unary_attempt"]
 
-_INTERNAL = 13
+_UNIMPLEMENTED = 12  # also the word for a wrong number of replies (grpc/doc/statuscodes.md)
 
 
 class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
@@ -107,7 +107,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         if outcome.status:
             raise error_of(outcome, self.initial_metadata())
         if self._message is None:
-            raise Internal(f"the server of {self.method.path} ended with OK and no reply")
+            raise Unimplemented(f"the server of {self.method.path} ended with OK and no reply")
         try:
             return cast(Rep, self.method.decode_reply(self._message))
         except DecodeError as error:
@@ -120,10 +120,12 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
 
     def on_message(self, data: bytes) -> None:
         if self._message is not None:
-            self._give_up(Outcome(_INTERNAL, f"the server of {self.method.path} sent more than one reply"))
+            self._give_up(Outcome(_UNIMPLEMENTED, f"the server of {self.method.path} sent more than one reply"))
         self._message = data
 
     def on_end(self, outcome: Outcome) -> None:
+        if outcome.status == CANCELLED.status:
+            outcome = self.in_time(outcome)
         self._outcome = outcome
         future = self._future
         if future is not None and not future.done():

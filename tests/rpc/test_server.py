@@ -193,14 +193,14 @@ async def test_a_call_without_its_request_is_refused() -> None:
     async with serving() as (_, address), Channel(address) as channel:
         none: ServerStream[Any] = ServerStream(channel, raw("/echo.v1.Echo/Unary"), b"")
         none._source._replay = []  # type: ignore[union-attr]  # no message at all, as no client of ours would send
-        with pytest.raises(Internal, match="none came"):
+        with pytest.raises(Unimplemented, match="none came"):
             async for _ in none:
                 pass
         async with BidiStream(channel, Method("/echo.v1.Echo/Unary", bytes, bytes, True, True)) as two:
             await two.send(b"")
             await two.send(b"")
             await two.end()
-            with pytest.raises(Internal, match="more came"):
+            with pytest.raises(Unimplemented, match="more came"):
                 await two.recv()
 
 
@@ -213,6 +213,22 @@ async def test_a_streamed_request_that_does_not_decode_is_internal() -> None:
         await call.send(b"\x0a\xff")
         with pytest.raises(Internal, match="does not decode"):
             await call.recv()
+
+
+@pytest.mark.parametrize("error", [NotFound("no"), ValueError("a bug")])
+async def test_initial_metadata_comes_before_an_error(error: Exception) -> None:
+    class Failing(EchoService):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            ctx.set_initial_metadata({"first": "yes"})
+            ctx.set_trailing_metadata({"last": "yes"})
+            raise error
+
+    async with calling(Failing()) as echo:
+        call = echo.unary(EchoRequest())
+        with pytest.raises(RpcError):
+            await call
+        assert call.initial_metadata()["first"] == "yes"
+        assert call.trailing_metadata()["last"] == "yes"
 
 
 async def test_initial_metadata_can_be_sent_early() -> None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from meshkit.errors import Cancelled, DeadlineExceeded, Internal, NotFound, ResourceExhausted, Unavailable
+from meshkit.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
 from meshkit.rpc import BidiStream, CallOptions, Channel, Context
+from tests.support import h2peer as h2
+from tests.support.calls import eventually
 from tests.support.echo_service import EchoService, calling
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoClient
@@ -341,8 +351,33 @@ async def test_two_replies_to_a_client_stream_are_an_error() -> None:
             return EchoReply()
 
     async with calling(Both()) as echo:
-        with pytest.raises(Internal, match="more than one"):
+        with pytest.raises(Unimplemented, match="more than one"):
             await echo.join([])
+
+
+async def test_cancelling_drops_replies_that_nobody_has_read() -> None:
+    async with calling() as echo, echo.split(EchoRequest(count=3)) as call:
+        assert await call.recv() is not None
+        await eventually(lambda: call._source.over)
+        call.cancel()
+        with pytest.raises(Cancelled):
+            await call.recv()
+
+
+async def test_a_server_that_cancels_at_the_deadline_was_late() -> None:
+    async def play(peer: h2.Peer) -> None:
+        for _ in range(2):
+            stream = (await peer.until(h2.HEADERS)).stream
+            time.sleep(0.1)  # noqa: ASYNC251 - the reset is there before any timer of this loop can run
+            peer.send(h2.reset(stream))
+        await peer.rest()
+
+    async with h2.scripted(play) as port, Channel(f"127.0.0.1:{port}") as channel:
+        echo = EchoClient(channel)
+        with pytest.raises(DeadlineExceeded):
+            await echo.unary(EchoRequest(), timeout=0.1)
+        with pytest.raises(DeadlineExceeded):
+            await echo.join([], timeout=0.1)
 
 
 async def test_no_tasks_or_streams_are_left() -> None:
