@@ -7,6 +7,7 @@ need it: nothing is skipped. Go's own settings (GOPROXY, GOFLAGS, ...) are the m
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["cache_folder", "go_binary"]
+__all__ = ["cache_folder", "go_binary", "go_sources"]
 
 _BUILD = 900.0  # seconds: a cold build of grpc-go's client compiles all of Envoy's messages
 
@@ -40,10 +41,15 @@ def go_binary(package: str, version: str) -> Path:
     return binary
 
 
+def go_sources(module: str, version: str) -> Path:
+    """The sources of a Go module, in Go's own cache; not to be written to."""
+    with tempfile.TemporaryDirectory() as scratch:
+        said = _run(scratch, _go(module), "mod", "download", "-json", f"{module}@{version}")
+    return Path(json.loads(said)["Dir"])
+
+
 def _build(package: str, version: str, binary: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        pytest.fail(f"{package} is built with Go, which is not installed", pytrace=False)
+    go = _go(package)
     # A module of its own, as `go install` refuses packages whose go.mod says "replace".
     with tempfile.TemporaryDirectory(dir=binary.parent) as scratch:
         Path(scratch, "go.mod").write_text("module peer\n\ngo 1.21\n")
@@ -52,7 +58,15 @@ def _build(package: str, version: str, binary: Path) -> None:
         Path(scratch, "peer").replace(binary)
 
 
-def _run(folder: str, *command: str) -> None:
+def _go(package: str) -> str:
+    go = shutil.which("go")
+    if go is None:
+        pytest.fail(f"{package} is built with Go, which is not installed", pytrace=False)
+    return go
+
+
+def _run(folder: str, *command: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD, check=False)
     if done.returncode:
         pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}", pytrace=False)
+    return done.stdout
