@@ -16,6 +16,8 @@ import grpc.aio
 import pytest
 
 from meshkit.control import ControlPlane
+from meshkit.mesh import Mesh
+from meshkit.rpc import Method, UnaryCall
 from tests.support.ads_client import CDS, EDS, RDS, DeltaClient, node
 from tests.support.echo import EchoBackend, call, shares
 from tests.support.envoy_proxy import EnvoyProxy
@@ -139,6 +141,33 @@ async def test_grpcio_obeys_the_rules_and_their_edits(world):
         assert (await caller.shares(50)) == {"v2": 50}
         (session,) = plane.hub.sessions.values()
         assert [watch.last.error for watch in session.machine.watches.values()] == [""] * 4
+
+
+async def test_envoy_grpcio_and_our_client_obey_one_folder_alike(world, tmp_path):
+    plane, _, _ = world
+    say_hello = Method("/helloworld.v1.Greeter/SayHello", bytes, bytes)
+    async with (
+        EnvoyProxy(tmp_path, plane.port, f"{HOST}:9080", delta=True) as envoy,
+        grpc.aio.insecure_channel(f"127.0.0.1:{envoy.port}") as channel,
+        XdsCaller(f"xds:///{HOST}:9080", plane.port) as caller,
+        Mesh(f"127.0.0.1:{plane.port}", interfaces={say_hello.service: f"{HOST}:9080"}) as mesh,
+    ):
+
+        async def ours(count, **metadata):
+            return Counter([(await UnaryCall(mesh, say_hello, b"", 10, metadata)).decode() for _ in range(count)])
+
+        clients = {"envoy": partial(shares, channel), "grpcio": caller.shares, "meshkit": ours}
+        for name, client in clients.items():
+            assert await client(30, user="admin") == {"v2": 30}, name
+            counts = await client(1000)
+            assert within(counts["v1"], 1000, 0.9), (name, counts)
+        save(plane.directory / "rules.yaml", rules(50))
+        for name, client in clients.items():
+            async with asyncio.timeout(10):
+                while (await client(40))["v2"] < 10:  # under the old rule 4 of 40
+                    pass
+            counts = await client(1000)
+            assert within(counts["v1"], 1000, 0.5), (name, counts)
 
 
 async def test_grpcio_finds_a_short_name(world):
