@@ -49,5 +49,5 @@ def _load(name: str) -> Any:
 
 async def _serve(servicers: Sequence[Any], port: int, service: str | None) -> None:
     async with Mesh(service=service) as mesh, mesh.serving(*servicers, port=port) as server:
-        print(f"serving {', '.join(server.interfaces)} on {server.address}", flush=True)
-        await server.wait()
+        what = f"serving {', '.join(server.interfaces)} on {server.address}"
+        await server.wait(lambda: print(what, flush=True))

@@ -57,12 +57,19 @@ class MeshServer:
         """Ask for the end: `wait` returns, and whoever waits drains the server."""
         self._stopped.set()
 
-    async def wait(self, *, signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
+    async def wait(
+        self,
+        started: Callable[[], object] = lambda: None,
+        *,
+        signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+    ) -> None:
         """Return when `stop` is called or, in the main thread, one of ``signals`` arrives.
 
-        A second signal of the same kind has its usual effect, so that a stuck drain can be ended by hand.
+        ``started`` is called when signals are listened to: the time to tell the world that the server is up. A second
+        signal has its usual effect, so that a stuck drain can be ended by hand.
         """
         with _handlers(signals, self.stop):
+            started()
             await self._stopped.wait()
 
 

@@ -58,6 +58,12 @@ class Route:
         return f"Route({self.method.path!r})"
 
 
+def _encoded(method: Method[Any, Any], reply: Any) -> bytes:
+    if type(reply) is not method.reply:
+        method.check_reply(reply)
+    return method.encode_reply(reply)
+
+
 class ServerCall(Context):
     """A call with one request. Its task starts when the request is complete, and it is its own only owner: the server
     holds it in ``route.calls`` until the handler has really ended."""
@@ -123,7 +129,7 @@ class ServerCall(Context):
         status = Status.OK
         try:
             reply = await self.route.handler(request, self)
-            data = self._encode(reply)
+            data = _encoded(self.method, reply)
             if self._initial or self.compression is not None:
                 self.send_headers()
             self._stream.reply(data, compress=self.compression is not None, trailers=self._trailing)
@@ -164,7 +170,7 @@ class ServerCall(Context):
         await self._drain()
 
     def _put(self, reply: Any) -> None:
-        data = self._encode(reply)
+        data = _encoded(self.method, reply)
         if not self._headers_sent:
             self.send_headers()
         self._stream.send(data, compress=self.compression is not None)
@@ -173,12 +179,6 @@ class ServerCall(Context):
         while not self._stream.writable and not self.cancelled:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
-
-    def _encode(self, reply: Any) -> bytes:
-        method = self.method
-        if type(reply) is not method.reply:
-            method.check_reply(reply)
-        return method.encode_reply(reply)
 
     def send_headers(self) -> None:
         """Send the initial metadata, if it is not sent yet, and settle on a compression."""

@@ -71,11 +71,11 @@ def test_run_serves_a_class_until_it_is_told_to_stop(tmp_path: Path) -> None:
     )
     words = [sys.executable, "-m", "meshkit.cli", "run", "service:Greeter"]
     root = Path(__file__).parent.parent.parent
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(root)})
-    try:
+    with subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(root)}
+    ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("serving helloworld.v1.Greeter on 127.0.0.1:")
-    finally:
+        said = process.stdout.readline()
         process.terminate()
         assert process.wait(10) == 0
-        process.communicate()
+    assert said.startswith("serving helloworld.v1.Greeter on 127.0.0.1:")

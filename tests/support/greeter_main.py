@@ -9,8 +9,7 @@ from tests.support.world import Greeter
 
 async def main() -> None:
     async with Mesh() as mesh, mesh.serving(Greeter(sys.argv[1])) as server:
-        print(server.address, flush=True)
-        await server.wait()
+        await server.wait(lambda: print(server.address, flush=True))
 
 
 asyncio.run(main())

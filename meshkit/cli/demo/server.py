@@ -28,8 +28,7 @@ def _greeter() -> Any:
 
 async def _serve() -> None:
     async with Mesh() as mesh, mesh.serving(_greeter()) as server:
-        print(server.address, flush=True)
-        await server.wait()
+        await server.wait(lambda: print(server.address, flush=True))
 
 
 if __name__ == "__main__":
