@@ -17,6 +17,7 @@ from .link import LOG
 from .options import ServerOptions
 from .requests import Refusal, Request, read_request
 from .server_stream import ServerStream
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .serving import ServerConnection
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Admission"]
 
 _REMEMBERED = 128
+_PATIENCE = 1.0  # seconds that a client which is not gRPC's may take to end its request before it is refused
 
 
 class Admission:
@@ -32,6 +34,7 @@ class Admission:
     __slots__ = (
         "_accept",
         "_known",
+        "_later",
         "_link",
         "_max_buffered",
         "_max_handlers",
@@ -50,6 +53,7 @@ class Admission:
         self._max_handlers = options.max_handlers or options.limits.max_concurrent_streams
         self._max_buffered = options.max_buffered
         self._known: dict[int, tuple[RawHeaders, Request | Refusal]] = {}
+        self._later: dict[int, tuple[Timer, Refusal]] = {}
         self.handlers: Handlers = {
             Headers: self._headers,
             Message: self._message,
@@ -69,7 +73,7 @@ class Admission:
             return
         request = self._read(event.fields)
         if isinstance(request, Refusal):
-            self._refuse(stream, request)
+            self._refuse(stream, request, event.end)
             return
         call = ServerStream(link, stream, request, event.fields)
         stream.context = call
@@ -96,12 +100,29 @@ class Admission:
         self._known[id(fields)] = (fields, request)  # kept alive, so that no other can have its id
         return request
 
-    def _refuse(self, stream: Stream, refusal: Refusal) -> None:
+    def _refuse(self, stream: Stream, refusal: Refusal, ended: bool) -> None:
+        """At once in gRPC's words; a client that is not gRPC's may end its request first, and what it does wrong in the
+        meantime is judged as on any stream."""
         self.refused += 1
+        if ended or not refusal.body:
+            self._answer(stream, refusal)
+            return
+        timer = self._link.timers.schedule(self._link.heard + _PATIENCE, lambda: self._answer_late(stream))
+        self._later[stream.id] = (timer, refusal)
+
+    def _answer(self, stream: Stream, refusal: Refusal) -> None:
         engine = self._link.engine
         engine.send_headers(stream, refusal.fields(), end=not refusal.body)
         if refusal.body:
             engine.send_data(stream, refusal.body, end=True)
+
+    def _answer_late(self, stream: Stream) -> None:
+        later = self._later.pop(stream.id, None)
+        if later is not None:
+            timer, refusal = later
+            timer.cancel()
+            self._answer(stream, refusal)
+            self._link.wake()
 
     def _message(self, event: Message) -> None:
         call: ServerStream | None = event.stream.context
@@ -116,8 +137,12 @@ class Admission:
         call: ServerStream | None = event.stream.context
         if call is not None:
             call.sink.on_half_close()
+        elif self._later:
+            self._answer_late(event.stream)
 
     def _reset(self, event: Reset) -> None:
+        if self._later and (later := self._later.pop(event.stream.id, None)) is not None:
+            later[0].cancel()
         ended = bool(self._link.engine.termination)
         if not event.by_peer and not ended:
             LOG.warning("%s: stream %d: %s", self._link.peer, event.stream.id, event.reason)

@@ -71,6 +71,8 @@ class Control(Sending):
         stream = self.streams.get(stream_id)
         if stream is None:
             self._spend(1, "RST_STREAM frames on closed streams")
+            if stream_id in self._resets:
+                self._resets[stream_id] = BY_PEER  # whoever was first: after its own reset the peer has nothing to send
             return
         if stream.headers_sent:
             self._spend(1, "RST_STREAM frames")

@@ -65,6 +65,20 @@ async def test_bad_requests_never_reach_a_handler(changes, http, status):
         assert server.statistics()[0].refused == 1
 
 
+async def test_a_client_that_is_not_grpcs_is_refused_when_its_request_has_ended():
+    async with serving() as (port, _, server):
+        peer = await h2.Peer.connect(port)
+        peer.send(h2.headers(1, fields(content_type=b"text/html")), h2.headers(3, fields(content_type=b"text/html")))
+        peer.send(h2.window_update(1, 0), h2.data(3, b"a form"))
+        reset = await peer.until(h2.RST_STREAM, stream=1)  # its fault is named, though a refusal was due
+        assert int.from_bytes(reset.payload, "big") == 1
+        peer.send(h2.data(3, b"", end=True))
+        assert dict((await peer.until(h2.HEADERS)).fields)[b":status"] == b"415"
+        assert (await peer.until(h2.DATA, stream=3)).flags & h2.END_STREAM
+        assert server.statistics()[0].streams == 0
+        await peer.close()
+
+
 async def test_an_early_rejection_closes_the_clients_half():
     async with serving() as (port, _, _):
         peer = await h2.Peer.connect(port)

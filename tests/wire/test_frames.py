@@ -249,11 +249,10 @@ def test_frames_after_our_own_reset_are_passed_over():
     wire.feed(OPEN)
     wire.engine.reset(wire.engine.streams[1], ErrorCode.CANCEL)
     wire.output()
-    events = wire.feed(
-        data(1, message(b"late")), window_update(1, 5), reset(1), headers(1, block([(b"a", b"b")]), end=True)
-    )
-    assert events == []
+    late = (data(1, message(b"late")), window_update(1, 5), headers(1, block([(b"a", b"b")]), end=True))
+    assert wire.feed(*late, reset(1)) == []
     assert wire.output() == []
+    assert resets(wire.answer(data(1, b"x"))) == [(1, CLOSED)]  # the peer sends after a reset of its own
 
 
 def test_a_block_that_does_not_end_a_stream_that_we_reset():
