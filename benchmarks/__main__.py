@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.report import Row, machine, table, write_json
 
-NAMES = ("stack", "route_pick", "codec", "pushes", "wire_engine")
+NAMES = ("stack", "footprint", "route_pick", "codec", "pushes", "wire_engine")
 
 
 def main() -> None:
