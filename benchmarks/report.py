@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -32,11 +31,6 @@ def at_least(name: str, value: float, unit: str, goal: float) -> Row:
 def at_most(name: str, value: float, unit: str, goal: float) -> Row:
     """A row whose figure must stay within ``goal``."""
     return Row(name, value, unit, f"<= {goal:g}", value <= goal)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Median, and the range it lies in."""
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
 
 
 def machine() -> str:
