@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from meshkit.cell import Cell
 from meshkit.discovery import Discovery, InterfaceWatch, Snapshot, SnapshotState
@@ -36,9 +36,6 @@ class Clusters:
         if not self._users[name]:
             del self._users[name]
             self._runtimes.pop(name).close()
-
-    def __iter__(self) -> Iterator[ClusterRuntime]:
-        return iter(self._runtimes.values())
 
 
 class View:

@@ -75,7 +75,7 @@ async def _play(stage: Stage) -> Load:
 @asynccontextmanager
 async def _calling(stage: Stage) -> AsyncGenerator[Load, None]:
     async with Mesh(stage.control_plane, wait=15) as mesh:
-        load = stage.load = Load(_caller(mesh))
+        load = Load(_caller(mesh))
         await load.warm_up()
         async with Scope("demo") as scope:
             scope.start(load.run(), name="load")

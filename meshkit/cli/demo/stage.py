@@ -1,10 +1,9 @@
-"""What the phases act on: the rules' folder, the processes, and the load."""
+"""What the phases act on: the rules' folder and the processes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from meshkit.cli.demo.load import Load
 from meshkit.cli.demo.processes import Processes
 
 __all__ = ["Stage"]
@@ -25,7 +24,6 @@ class Stage:
         self.gen = folder / "gen"
         self.processes = Processes(folder)
         self.control_plane = f"127.0.0.1:{control_port}"
-        self.load: Load | None = None
 
     async def start_control_plane(self) -> None:
         """Start the control plane on its port."""
