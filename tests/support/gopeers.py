@@ -1,4 +1,5 @@
-"""Programs written in Go, as peers: built from the module proxy once, into a cache outside the tree.
+"""Programs written in Go, as peers: built once, into a cache outside the tree; from the module proxy, or from the
+sources under ``tests/peers`` whose modules that proxy serves.
 
 ``MESHKIT_CACHE`` names the cache (default ``~/.cache/meshkit``). A program that cannot be built fails the tests that
 need it: nothing is skipped. Go's own settings (GOPROXY, GOFLAGS, ...) are the machine's affair.
@@ -7,18 +8,21 @@ need it: nothing is skipped. Go's own settings (GOPROXY, GOFLAGS, ...) are the m
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-__all__ = ["cache_folder", "go_binary", "go_sources"]
+__all__ = ["cache_folder", "go_binary", "go_peer", "go_sources"]
 
-_BUILD = 900.0  # seconds: a cold build of grpc-go's client compiles all of Envoy's messages
+_BUILD = 1400.0  # seconds: a cold build of istiod compiles Istio and Kubernetes' client, nine minutes on two cores
+_PEERS = Path(__file__).parent.parent / "peers"
 
 
 def cache_folder() -> Path:
@@ -31,14 +35,17 @@ def cache_folder() -> Path:
 
 def go_binary(package: str, version: str) -> Path:
     """The program of a Go package, as ``go_binary("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3")``."""
-    folder = cache_folder()
-    name = package.replace("/", "_") + "@" + version
-    binary = folder / name
-    with (folder / f"{name}.lock").open("w") as lock:  # two runs at once: the second waits for the first
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not binary.exists():
-            _build(package, version, binary)
-    return binary
+    return _once(package.replace("/", "_") + "@" + version, lambda binary: _build(package, version, binary))
+
+
+def go_peer(peer: str, package: str = ".") -> Path:
+    """A program of ``tests/peers``, as ``go_peer("dubbo-go-3.3", "./server")``; built anew when its sources change."""
+    folder = _PEERS / peer
+    digest = hashlib.sha256()
+    for source in sorted(path for path in folder.rglob("*") if path.suffix in {".go", ".mod", ".sum"}):
+        digest.update(source.read_bytes())
+    name = f"{peer}{package.lstrip('.').replace('/', '_')}@{digest.hexdigest()[:12]}"
+    return _once(name, lambda binary: _build_peer(folder, package, binary))
 
 
 def go_sources(module: str, version: str) -> Path:
@@ -46,6 +53,21 @@ def go_sources(module: str, version: str) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         said = _run(scratch, _go(module), "mod", "download", "-json", f"{module}@{version}")
     return Path(json.loads(said)["Dir"])
+
+
+def _once(name: str, build: Callable[[Path], None]) -> Path:
+    binary = cache_folder() / name
+    with binary.with_name(f"{name}.lock").open("w") as lock:  # two runs at once: the second waits for the first
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            build(binary)
+    return binary
+
+
+def _build_peer(folder: Path, package: str, binary: Path) -> None:
+    built = binary.with_name(f"{binary.name}.new")
+    _run(str(folder), _go(folder.name), "build", "-ldflags=-s -w", "-o", str(built), package)
+    built.replace(binary)
 
 
 def _build(package: str, version: str, binary: Path) -> None:
