@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 KEY = "interop"
-MARKS = {"passed": "ok", "failed": "FAILED", "error": "FAILED"}
 
 
 @pytest.fixture
-def cell(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
-    """``cell(case, pair)`` says which cell of the matrix the test fills."""
-    return lambda case, pair: record_property(KEY, (case, pair))
+def cell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """``cell(case, pair)`` says which cell of the matrix the test fills; ``text`` is what a success shows there."""
+
+    def fill(case: str, pair: str, text: str = "ok") -> None:
+        record_property(KEY, (case, pair, text))
+
+    return fill
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -27,10 +30,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     rows = [["case", *pairs], *([case, *(cells.get((case, pair), "-") for pair in pairs)] for case in cases)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        terminalreporter.write_line("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        terminalreporter.write_line(line.rstrip())
 
 
 def _cells(reporter: Any) -> Any:
-    for outcome, mark in MARKS.items():
+    for outcome in ("passed", "failed", "error"):
         for report in reporter.stats.get(outcome, ()):
-            yield from ((tuple(value), mark) for name, value in getattr(report, "user_properties", ()) if name == KEY)
+            for name, value in getattr(report, "user_properties", ()):
+                if name == KEY:
+                    yield tuple(value[:2]), value[2] if outcome == "passed" else "FAILED"

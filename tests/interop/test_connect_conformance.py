@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("mode", ["server", "client"])
-async def test_every_case(mode: str, generated: Path, tmp_path: Path) -> None:
+async def test_every_case(mode: str, generated: Path, tmp_path: Path, cell: Callable[..., None]) -> None:
+    pair = "connect-go -> meshkit" if mode == "server" else "meshkit -> connect-go"
+    cell("connect conformance", pair)
     binary = await asyncio.to_thread(go_binary, f"{MODULE}/cmd/connectconformance", VERSION)
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps({"features": FEATURES}))
@@ -69,3 +72,4 @@ async def test_every_case(mode: str, generated: Path, tmp_path: Path) -> None:
     passed = re.search(r"^(\d+) passed, 0 failed", said, re.MULTILINE)
     assert passed is not None, said[-2000:]
     assert int(passed[1]) > 700
+    cell("connect conformance", pair, f"{passed[1]} cases")

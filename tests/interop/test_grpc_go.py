@@ -8,15 +8,18 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
+from meshkit.mesh import Mesh
 from meshkit.net import TlsSettings, client_context, server_context
-from meshkit.rpc import Server
+from meshkit.rpc import Context, Server
 from tests.support.gopeers import go_binary
 from tests.support.interop_cases import CASES, InteropService, play
+from tests.support.world import control_plane, subsets, weights, within, write_rule
+from tests.support.xds_caller import grpc_bootstrap
 
 pytestmark = pytest.mark.interop
 
@@ -102,11 +105,71 @@ async def test_their_client_soaks_our_server(case: str, iterations: int, cell: C
         await grpc_go_calls(await server.listen(), case, *options, patience)
 
 
-async def grpc_go_calls(port: int, case: str, *options: str) -> None:
+# -- grpc-go's own xDS client, told by our control plane
+
+
+class Counting(InteropService):
+    """Counts its unary calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def unary_call(self, request: Any, ctx: Context, /) -> Any:
+        self.calls += 1
+        return await super().unary_call(request, ctx)
+
+
+@asynccontextmanager
+async def interop_serving(plane: int, version: str) -> AsyncIterator[Counting]:
+    """A service "interop" of the mesh."""
+    service = Counting()
+    async with (
+        Mesh(f"127.0.0.1:{plane}", service="interop", labels={"version": version}) as mesh,
+        mesh.serving(service),
+    ):
+        yield service
+
+
+@every_case
+async def test_their_xds_client_our_server(case: str, cell: Cell, tmp_path: Path) -> None:
+    cell(case, "grpc-go xds -> meshkit")
+    async with control_plane(tmp_path) as plane, interop_serving(plane.port, "v1"):
+        await grpc_go_calls_over_xds(plane.port, case)
+
+
+async def test_their_xds_client_obeys_rules(tmp_path: Path) -> None:
+    write_rule(tmp_path, "subsets", subsets("interop"))
+    write_rule(tmp_path, "weights", weights(75, 25, admin=True).replace("greeter", "interop"))
+    async with (
+        control_plane(tmp_path) as plane,
+        interop_serving(plane.port, "v1") as v1,
+        interop_serving(plane.port, "v2") as v2,
+    ):
+        soak = ("rpc_soak", "--soak_iterations=400", "--soak_request_size=10", "--soak_response_size=10")
+        await grpc_go_calls_over_xds(plane.port, *soak)
+        assert v1.calls + v2.calls == 400
+        assert within(v1.calls / 400, 0.75, 400, deviations=4)
+        before = v1.calls
+        await grpc_go_calls_over_xds(plane.port, "custom_metadata", "--additional_metadata=user:admin")
+        assert v1.calls == before
+
+
+async def grpc_go_calls_over_xds(plane: int, case: str, *options: str) -> None:
+    """grpc-go's client plays ``case`` with the mesh's service "interop"."""
+    target = "--server_host=xds:///interop.default.svc.cluster.local:80"
+    await grpc_go_calls(0, case, target, *options, GRPC_XDS_BOOTSTRAP_CONFIG=grpc_bootstrap(plane))
+
+
+# -- its programs
+
+
+async def grpc_go_calls(port: int, case: str, *options: str, **environment: str) -> None:
     """grpc-go's client plays ``case`` with the server on ``port``."""
     binary = await asyncio.to_thread(go_binary, "google.golang.org/grpc/interop/client", VERSION)
     arguments = ("--server_host=127.0.0.1", f"--server_port={port}", f"--test_case={case}", *options)
-    process = await asyncio.create_subprocess_exec(binary, *arguments, stdout=-1, stderr=asyncio.subprocess.STDOUT)
+    process = await asyncio.create_subprocess_exec(
+        binary, *arguments, stdout=-1, stderr=asyncio.subprocess.STDOUT, env={**os.environ, **environment}
+    )
     try:
         said, _ = await asyncio.wait_for(process.communicate(), 100)
     finally:

@@ -17,7 +17,7 @@ from typing import Self
 
 import grpc
 
-__all__ = ["XdsCaller"]
+__all__ = ["XdsCaller", "grpc_bootstrap"]
 
 
 def main(target: str) -> None:
@@ -31,26 +31,26 @@ def main(target: str) -> None:
             print(json.dumps(counts), flush=True)
 
 
+def grpc_bootstrap(ads_port: int) -> str:
+    """The bootstrap of gRPC's own xDS clients, as Istio's agent writes it."""
+    server = {
+        "server_uri": f"127.0.0.1:{ads_port}",
+        "channel_creds": [{"type": "insecure"}],
+        "server_features": ["xds_v3"],
+    }
+    node = {
+        "id": "sidecar~127.0.0.1~caller.demo~demo.svc.cluster.local",
+        "metadata": {"GENERATOR": "grpc", "NAMESPACE": "demo", "INSTANCE_IPS": "127.0.0.1"},
+    }
+    return json.dumps({"xds_servers": [server], "node": node})
+
+
 class XdsCaller:
     """``async with XdsCaller("xds:///host:port", ads_port) as caller: await caller.shares(100, user="admin")``."""
 
     def __init__(self, target: str, ads_port: int) -> None:
         self._target = target
-        self._bootstrap = json.dumps(
-            {
-                "xds_servers": [
-                    {
-                        "server_uri": f"127.0.0.1:{ads_port}",
-                        "channel_creds": [{"type": "insecure"}],
-                        "server_features": ["xds_v3"],
-                    }
-                ],
-                "node": {
-                    "id": "sidecar~127.0.0.1~caller.demo~demo.svc.cluster.local",
-                    "metadata": {"GENERATOR": "grpc", "NAMESPACE": "demo", "INSTANCE_IPS": "127.0.0.1"},
-                },
-            }
-        )
+        self._bootstrap = grpc_bootstrap(ads_port)
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
