@@ -1,7 +1,9 @@
-"""Calls through grpcio's own xDS client, to be run as a process: ``python -m tests.support.xds_caller TARGET``.
+"""Calls through gRPC's own xDS clients, each a process of its own: grpcio here, grpc-go and grpc-js under tests/peers.
 
-Reads lines ``COUNT [NAME=VALUE...]`` and answers each with the JSON of how many calls each backend answered.
-grpcio reads its bootstrap from the environment once, which is why this is a process of its own.
+They all speak the same lines: a JSON object ``{"count": N, "path": "/a.B/C", "metadata": {...}}`` asks for so many
+unary calls, and is answered with a JSON object of how often each backend answered; a call that failed counts under the
+name of its status. They read their bootstrap from the environment once, which is why they are processes.
+``python -m tests.support.xds_caller TARGET`` is grpcio's.
 """
 
 from __future__ import annotations
@@ -13,28 +15,39 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
-__all__ = ["XdsCaller", "grpc_bootstrap"]
+__all__ = ["GRPCIO", "SAY_HELLO", "XdsCaller", "grpc_bootstrap"]
+
+GRPCIO = (sys.executable, "-m", "tests.support.xds_caller")
+SAY_HELLO = "/helloworld.v1.Greeter/SayHello"
+_TIMEOUT = 10.0
 
 
 def main(target: str) -> None:
-    """Serve lines of stdin."""
+    """Serve lines of stdin with grpcio."""
     with grpc.insecure_channel(target) as channel:
-        rpc = channel.unary_unary("/helloworld.v1.Greeter/SayHello")
         for line in sys.stdin:
-            count, *pairs = line.split()
-            metadata = [tuple(pair.split("=")) for pair in pairs]
-            counts = Counter(rpc(b"", timeout=10, metadata=metadata).decode() for _ in range(int(count)))
+            wanted = json.loads(line)
+            rpc = channel.unary_unary(wanted["path"])
+            metadata = list(wanted["metadata"].items())
+            counts = Counter(_answer(rpc, metadata) for _ in range(wanted["count"]))
             print(json.dumps(counts), flush=True)
 
 
-def grpc_bootstrap(ads_port: int) -> str:
+def _answer(rpc: Any, metadata: list[tuple[str, str]]) -> str:
+    try:
+        return str(rpc(b"", timeout=_TIMEOUT, metadata=metadata).decode())
+    except grpc.RpcError as error:
+        return str(error.code().name)  # type: ignore[attr-defined]  # every error of a call has a code
+
+
+def grpc_bootstrap(ads_port: int, host: str = "127.0.0.1") -> str:
     """The bootstrap of gRPC's own xDS clients, as Istio's agent writes it."""
     server = {
-        "server_uri": f"127.0.0.1:{ads_port}",
+        "server_uri": f"{host}:{ads_port}",
         "channel_creds": [{"type": "insecure"}],
         "server_features": ["xds_v3"],
     }
@@ -46,31 +59,33 @@ def grpc_bootstrap(ads_port: int) -> str:
 
 
 class XdsCaller:
-    """``async with XdsCaller("xds:///host:port", ads_port) as caller: await caller.shares(100, user="admin")``."""
+    """``async with XdsCaller("xds:///host:port", ads_port) as caller: await caller.shares(100, user="admin")``.
 
-    def __init__(self, target: str, ads_port: int) -> None:
-        self._target = target
+    ``program`` is the command to which the target is given."""
+
+    def __init__(self, target: str, ads_port: int, program: tuple[str | Path, ...] = GRPCIO) -> None:
+        self._command = (*program, target)
         self._bootstrap = grpc_bootstrap(ads_port)
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        environment = {**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": self._bootstrap, "GRPC_VERBOSITY": "NONE"}
+        quiet = {"GRPC_VERBOSITY": "NONE", "GRPC_GO_LOG_SEVERITY_LEVEL": "fatal"}
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.xds_caller", self._target),
+            *self._command,
             cwd=Path(__file__).parents[2],
-            env=environment,
+            env={**os.environ, **quiet, "GRPC_XDS_BOOTSTRAP_CONFIG": self._bootstrap},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
         return self
 
-    async def shares(self, count: int, **metadata: str) -> Counter[str]:
-        """How many of so many calls each backend answered."""
+    async def shares(self, count: int, path: str = SAY_HELLO, **metadata: str) -> Counter[str]:
+        """How many of so many calls each backend answered, or how many ended with which status."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        pairs = " ".join(f"{name}={value}" for name, value in metadata.items())
-        process.stdin.write(f"{count} {pairs}\n".encode())
-        line = await asyncio.wait_for(process.stdout.readline(), 20)
+        wanted = {"count": count, "path": path, "metadata": metadata}
+        process.stdin.write(json.dumps(wanted).encode() + b"\n")
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
         return Counter(json.loads(line))
 
     async def __aexit__(
