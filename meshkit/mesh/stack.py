@@ -54,30 +54,30 @@ class Unreached(Outcome):
 class Way:
     """Where one call goes: the cluster that was drawn, how it is retried, and the endpoints already tried."""
 
-    __slots__ = ("_last", "_tried", "cluster", "per_try_timeout", "retry")
+    __slots__ = ("_tried", "cluster", "last", "per_try_timeout", "retry")
 
     def __init__(self, retry: RetryPolicy | None, cluster: ClusterRuntime) -> None:
         self.retry = retry
         self.cluster = cluster
         self.per_try_timeout = None if retry is None else retry.per_try_timeout
-        self._last: Target | None = None
+        self.last: Target | None = None
         self._tried: set[Target] | None = None
 
     def pick(self) -> Target | None:
         """An endpoint for the next attempt, rather one that was not tried yet (RetryPolicy.retry_host_predicate)."""
-        self._last = target = self.cluster.pick()
+        self.last = target = self.cluster.pick()
         if self._tried is not None:
             for _ in range(_REPICKS - 1):
                 if target not in self._tried:
                     break
-                self._last = target = self.cluster.pick()
+                self.last = target = self.cluster.pick()
         return target
 
     def failed(self) -> None:
         """The last endpoint was of no use."""
-        if self._last is not None:
+        if self.last is not None:
             self._tried = self._tried or set()
-            self._tried.add(self._last)
+            self._tried.add(self.last)
 
 
 class Stack:
@@ -125,7 +125,7 @@ class Stack:
             if way.cluster.empty:
                 way = await self._way(call)
             try:
-                return self._start(call, guard, *await self._reach(way, call))
+                return self._start(call, guard, *await self._reach(way, call, way.pick()))
             except (ConnectionFailed, ConnectionLost) as error:
                 outcome = Unreached(call, error)
             way.failed()
@@ -152,7 +152,7 @@ class Stack:
         connection = None if target is None else (target.pool or way.cluster.open(target)).ready_nowait()
         if target is None or connection is None:
             try:
-                target, connection = await self._reach(way, call)
+                target, connection = await self._reach(way, call, target)
             except ConnectionFailed as error:
                 return Unreached(call, error)
         target.in_flight += 1
@@ -175,24 +175,26 @@ class Stack:
 
     # -- pick and connection -----------------------------------------------------------------------------------------
 
-    async def _reach(self, way: Way, call: AnyCall) -> tuple[Target, ClientConnection]:
-        """An endpoint and a live connection to it. One that is not connected is connected in the background while
-        another one takes the call; only when none of a few picks is ready does the call wait.
+    async def _reach(self, way: Way, call: AnyCall, first: Target | None) -> tuple[Target, ClientConnection]:
+        """An endpoint and a live connection to it: ``first``, which was picked, if it is connected. If not it is
+        connected in the background while another one takes the call; only when none of a few picks is ready does the
+        call wait.
 
         Raises ConnectionFailed with the reason when the endpoint that it waited for cannot be reached."""
-        first: tuple[Target, Pool] | None = None
-        for _ in range(_REPICKS):
-            if (target := way.pick()) is None:
+        target = first
+        for turn in range(_REPICKS):
+            if first is None or target is None:
                 raise ConnectionFailed(way.cluster.name, "the cluster has no endpoints")
             pool = target.pool or way.cluster.open(target)
             if (connection := pool.ready_nowait()) is not None:
                 return target, connection
-            if first is None:
-                first = (target, pool)
+            if not turn:
                 self._warm(pool)
-        assert first is not None
-        target, pool = first
-        return target, await pool.connect(call.deadline, wait_for_ready=call.options.wait_for_ready)
+            target = way.pick()
+        assert first is not None and first.pool is not None
+        way.last = first
+        connection = await first.pool.connect(call.deadline, wait_for_ready=call.options.wait_for_ready)
+        return first, connection
 
 
 def _decide(view: View, call: AnyCall) -> Way | None:
