@@ -1,7 +1,11 @@
-"""A grpc.aio server that answers every unary call of any method with its own name, and remembers the metadata."""
+"""A grpc.aio server that answers every unary call of any method with its own name, and remembers the metadata.
+
+Metadata can ask for worse: ``sleep: 0.5`` delays the answer, ``down: v1`` makes the backend v1 answer UNAVAILABLE.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +22,11 @@ class _AnyMethod(grpc.GenericRpcHandler):
 
     def service(self, details: Any) -> Any:
         async def handle(request: bytes, context: Any) -> bytes:
-            self.backend.calls.append((details.method, dict(context.invocation_metadata())))
+            metadata = dict(context.invocation_metadata())
+            self.backend.calls.append((details.method, metadata))
+            await asyncio.sleep(float(metadata.get("sleep", "0")))
+            if metadata.get("down") == self.backend.name:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "as asked")
             return self.backend.name.encode()
 
         return grpc.unary_unary_rpc_method_handler(handle)

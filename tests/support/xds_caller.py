@@ -53,6 +53,7 @@ def grpc_bootstrap(ads_port: int, host: str = "127.0.0.1") -> str:
     }
     node = {
         "id": "sidecar~127.0.0.1~caller.demo~demo.svc.cluster.local",
+        "locality": {},  # grpc-js insists
         "metadata": {"GENERATOR": "grpc", "NAMESPACE": "demo", "INSTANCE_IPS": "127.0.0.1"},
     }
     return json.dumps({"xds_servers": [server], "node": node})
