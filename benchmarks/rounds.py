@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
+from benchmarks.peers import grpc_go
+from benchmarks.proxies import envoys
 from benchmarks.stacks.load import Figures
 
-_RUN = [sys.executable, "-W", "ignore", "-m", "benchmarks.stacks"]
+_PYTHON = [sys.executable, "-W", "ignore", "-m", "benchmarks.stacks"]
+_REPOSITORY = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +31,84 @@ class Load:
     size: int = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which stack is measured, and how: a server process and, in each round, a client process with ``load``.
+
+    ``loop``: "uvloop" or "asyncio", at both ends.  ``tls``: a folder that `benchmarks.tls` made; "" is plaintext.
+    ``proxies``: two Envoys on the way.  ``site``: a folder with another meshkit than the repository's.
+    """
+
+    stack: str
+    load: Load
+    loop: str = "uvloop"
+    tls: str = ""
+    proxies: bool = False
+    site: str = ""
+
+
+class Serving(NamedTuple):
+    """A server process: its port on 127.0.0.1, and its id."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def server(stack: str, loop: str = "uvloop") -> Iterator[int]:
-    """A server of ``stack`` in a process of its own; gives its port and ends it afterwards."""
-    process = subprocess.Popen([*_RUN, "serve", stack, "--loop", loop], stdout=subprocess.PIPE, text=True)
+def serving(run: Run) -> Iterator[Serving]:
+    """The server of ``run`` in a process of its own, ended afterwards."""
+    words = _words(run, "serve")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(run))
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        if not (said := process.stdout.readline()):
+            raise RuntimeError(f"the server of {run.stack} ended before it listened; run it alone: {shlex.join(words)}")
+        yield Serving(int(said), process.pid)
     finally:
         process.kill()
         process.communicate()
 
 
-def client(stack: str, port: int, load: Load, loop: str = "uvloop") -> Figures:
-    """One run of a client process against ``port``."""
-    words = ["--shape", load.shape, "--in-flight", str(load.in_flight), "--calls", str(load.calls)]
-    words += ["--size", str(load.size), "--port", str(port), "--loop", loop]
-    done = subprocess.run([*_RUN, "client", stack, *words], stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+@contextmanager
+def server(stack: str) -> Iterator[int]:
+    """A server of ``stack`` as it comes; gives its port."""
+    with serving(Run(stack, Load())) as found:
+        yield found.port
+
+
+def client(run: Run, port: int) -> Figures:
+    """One client process against ``port``, from start to end."""
+    load = run.load
+    words = [*_words(run, "client"), "--port", str(port), "--in-flight", str(load.in_flight)]
+    words += ["--calls", str(load.calls), "--size", str(load.size)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=120, env=_environment(run))
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def rounds(loads: dict[str, Load], count: int) -> dict[str, list[Figures]]:
-    """``count`` interleaved rounds of each stack's load, servers kept up throughout."""
-    results: dict[str, list[Figures]] = {stack: [] for stack in loads}
+def _words(run: Run, role: str) -> list[str]:
+    if run.stack == "grpc-go":
+        return [str(grpc_go()), role]
+    words = [*_PYTHON, role, run.stack, "--loop", run.loop, "--shape", run.load.shape]
+    return [*words, "--tls", run.tls] if run.tls else words
+
+
+def _environment(run: Run) -> dict[str, str] | None:
+    if not run.site:
+        return None
+    return os.environ | {"PYTHONPATH": f"{run.site}{os.pathsep}{_REPOSITORY}", "PYTHONSAFEPATH": "1"}
+
+
+def rounds(runs: Mapping[str, Run], count: int) -> dict[str, list[Figures]]:
+    """``count`` interleaved rounds of all ``runs``, by label, servers kept up throughout."""
+    results: dict[str, list[Figures]] = {label: [] for label in runs}
     with ExitStack() as up:
-        ports = {stack: up.enter_context(server(stack)) for stack in loads}
+        ports = {label: _reached(run, up) for label, run in runs.items()}
         for _ in range(count):
-            for stack, load in loads.items():
-                results[stack].append(client(stack, ports[stack], load))
+            for label, run in runs.items():
+                results[label].append(client(run, ports[label]))
     return results
+
+
+def _reached(run: Run, up: ExitStack) -> int:
+    port = up.enter_context(serving(run)).port
+    return up.enter_context(envoys(port)) if run.proxies else port

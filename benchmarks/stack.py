@@ -1,53 +1,86 @@
-"""Whole stacks: calls a second and latency, beside grpc.aio and grpclib, and the floor of a bare socket."""
+"""Whole stacks: calls a second and latency, beside grpc.aio, grpclib and grpc-go, and the floor of a bare socket."""
 
 from __future__ import annotations
 
-from statistics import median
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from benchmarks.report import Row, at_least, at_most
-from benchmarks.rounds import Load, rounds
+from benchmarks.peers import NEEDS_GO, have_go
+from benchmarks.report import Row, absent, at_least, at_most, figure
+from benchmarks.rounds import Load, Run, rounds
+from benchmarks.stacks.load import Figures, idle_cost
 
-PEERS = ("grpc.aio", "grpclib")
+PYTHON_PEERS = ("grpc.aio", "grpclib")
+_PLAIN = "meshkit, plain asyncio"
+
+Results = Mapping[str, Sequence[Figures]]
 
 
 def rows(quick: bool) -> list[Row]:
-    """Unary calls with 64 and with 1 in flight, server streaming, bidirectional ping-pong, 1 MiB echo."""
+    """Small unary calls with 64 and with 1 in flight, and 1 MiB echo."""
     count = 2 if quick else 5
-    return [*_busy(quick, count), *_alone(quick, count), *_streams(quick, count), *_large(quick, count)]
+    return [*_busy(quick, count), *_alone(quick, count), *_large(quick, count), _driver()]
 
 
-def _busy(quick: bool, count: int) -> list[Row]:
+def rate(results: Results, label: str) -> list[float]:
+    """Calls a second of each round."""
+    return [run.rate for run in results[label]]
+
+
+def p50(results: Results, label: str) -> list[float]:
+    """The median call of each round, in microseconds."""
+    return [run.p50 for run in results[label]]
+
+
+def ratios(ours: Iterable[float], theirs: Iterable[float]) -> list[float]:
+    """Round by round, so that a machine that slows down for a while slows both."""
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
+
+
+def _busy(quick: bool, count: int) -> Iterator[Row]:
+    name = "unary, 64 in flight"
     fast, slow = (6_000, 2_000) if quick else (40_000, 6_000)
-    loads = {"meshkit": Load(in_flight=64, calls=fast)} | {peer: Load(in_flight=64, calls=slow) for peer in PEERS}
-    rate = {stack: median(run.rate for run in runs) for stack, runs in rounds(loads, count).items()}
-    shown = [Row(f"unary, 64 in flight: {stack}", value, "calls/s") for stack, value in rate.items()]
-    return shown + [
-        at_least(f"unary, 64 in flight: meshkit / {peer}", rate["meshkit"] / rate[peer], "x", 10) for peer in PEERS
-    ]
+    runs = {"meshkit": Run("meshkit", Load(in_flight=64, calls=fast))}
+    runs |= {peer: Run(peer, Load(in_flight=64, calls=slow)) for peer in PYTHON_PEERS}
+    runs |= {peer: Run(peer, Load(in_flight=64, calls=fast)) for peer in _go()}
+    runs[_PLAIN] = Run("meshkit", Load(in_flight=64, calls=fast), loop="asyncio")
+    results = rounds(runs, count)
+    yield from (figure(f"{name}: {label}", rate(results, label), "calls/s") for label in runs)
+    goals = dict.fromkeys(PYTHON_PEERS, 10.0) | {"grpc-go": 1.5}
+    for peer, goal in goals.items():
+        title = f"{name}: meshkit / {peer}"
+        if peer in runs:
+            yield at_least(title, ratios(rate(results, "meshkit"), rate(results, peer)), "x", goal)
+        else:
+            yield absent(title, NEEDS_GO, f">= {goal:g}")
 
 
-def _alone(quick: bool, count: int) -> list[Row]:
-    calls = 1_000 if quick else 4_000
-    loads = {stack: Load(calls=calls) for stack in ("meshkit", "raw", *PEERS)}
-    p50 = {stack: median(run.p50 for run in runs) for stack, runs in rounds(loads, count).items()}
-    shown = [Row(f"unary, 1 in flight, p50: {stack}", value, "us") for stack, value in p50.items()]
-    return [*shown, at_most("unary, 1 in flight, p50: meshkit / raw echo", p50["meshkit"] / p50["raw"], "x", 2)]
+def _alone(quick: bool, count: int) -> Iterator[Row]:
+    name = "unary, 1 in flight, p50"
+    load = Load(calls=1_000 if quick else 4_000)
+    runs = {label: Run(label, load) for label in ("meshkit", "raw echo", *PYTHON_PEERS, *_go())}
+    runs[_PLAIN] = Run("meshkit", load, loop="asyncio")
+    results = rounds(runs, count)
+    yield from (figure(f"{name}: {label}", p50(results, label), "us") for label in runs)
+    ours = p50(results, "meshkit")
+    yield at_most(f"{name}: meshkit / raw echo", ratios(ours, p50(results, "raw echo")), "x", 2)
+    if "grpc-go" in runs:
+        yield at_most(f"{name}: meshkit / grpc-go", ratios(ours, p50(results, "grpc-go")), "x", 1.2)
+    else:
+        yield absent(f"{name}: meshkit / grpc-go", NEEDS_GO, "<= 1.2")
 
 
-def _streams(quick: bool, count: int) -> list[Row]:
-    found: list[Row] = []
-    for shape, size in (("stream", 2_000), ("chat", 500)):
-        calls = 3 if quick else 10
-        loads = {stack: Load(shape, 1, calls, size) for stack in ("meshkit", "grpc.aio")}
-        rate = {stack: median(run.rate for run in runs) * size for stack, runs in rounds(loads, count).items()}
-        found += [Row(f"{shape}: {stack}", value, "messages/s") for stack, value in rate.items()]
-        found.append(at_least(f"{shape}: meshkit / grpc.aio", rate["meshkit"] / rate["grpc.aio"], "x", 8))
-    return found
+def _go() -> tuple[str, ...]:
+    return ("grpc-go",) if have_go() else ()
 
 
-def _large(quick: bool, count: int) -> list[Row]:
+def _large(quick: bool, count: int) -> Iterator[Row]:
+    name = "unary echo of 1 MiB, 4 in flight"
     load = Load("unary", 4, 40 if quick else 200, 1 << 20)
-    results = rounds(dict.fromkeys(("meshkit", "grpc.aio"), load), count)
-    rate = {stack: median(run.rate for run in runs) for stack, runs in results.items()}
-    shown = [Row(f"1 MiB unary echo: {stack}", value, "MB/s") for stack, value in rate.items()]
-    return [*shown, at_least("1 MiB unary echo: meshkit / grpc.aio", rate["meshkit"] / rate["grpc.aio"], "x", 1)]
+    results = rounds({stack: Run(stack, load) for stack in ("meshkit", "grpc.aio")}, count)
+    yield from (figure(f"{name}: {label}", rate(results, label), "MiB/s") for label in results)
+    yield at_least(f"{name}: meshkit / grpc.aio", ratios(rate(results, "meshkit"), rate(results, "grpc.aio")), "x", 1)
+
+
+def _driver() -> Row:
+    note = "what the load generator itself costs a call of any Python stack"
+    return figure("the generator, 64 in flight", [idle_cost(64) for _ in range(5)], "us CPU/call", note)

@@ -1,1 +1,4 @@
-"""The stacks measured: each a module with ``serve()`` (prints its port, runs until killed) and ``client(port)``."""
+"""The stacks measured: each a module with ``serve`` (tells its port, runs until killed) and `Client`.
+
+Those that are measured over TLS too take ``tls``, a folder with ca.pem, cert.pem and key.pem.
+"""

@@ -8,6 +8,7 @@ import importlib
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from benchmarks.stacks.load import Figures, drive
@@ -16,7 +17,7 @@ MODULES = {
     "meshkit": "benchmarks.stacks.meshkit_stack",
     "grpc.aio": "benchmarks.stacks.grpc_aio",
     "grpclib": "benchmarks.stacks.grpclib_stack",
-    "raw": "benchmarks.stacks.raw",
+    "raw echo": "benchmarks.stacks.raw",
 }
 
 
@@ -36,14 +37,19 @@ SHAPES = {"unary": _unary, "stream": _stream, "chat": _chat}
 
 
 async def _client(options: argparse.Namespace) -> None:
-    client = importlib.import_module(MODULES[options.stack]).Client(options.port)
+    client = importlib.import_module(MODULES[options.stack]).Client(options.port, **_secured(options))
     figures = await SHAPES[options.shape](client, options)
     await client.close()
     print(json.dumps(asdict(figures)), flush=True)
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    await importlib.import_module(MODULES[options.stack]).serve(lambda port: print(port, flush=True))
+    serve = importlib.import_module(MODULES[options.stack]).serve
+    await serve(lambda port: print(port, flush=True), **_secured(options))
+
+
+def _secured(options: argparse.Namespace) -> dict[str, Path]:
+    return {"tls": options.tls} if options.tls else {}
 
 
 def _options() -> argparse.Namespace:
@@ -55,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--in-flight", type=int, default=1)
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--size", type=int, default=20)
+    parser.add_argument("--tls", type=Path, help="a folder with ca.pem, cert.pem and key.pem")
     parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
     return parser.parse_args()
 

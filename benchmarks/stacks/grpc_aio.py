@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -44,10 +45,14 @@ _SHAPES = {
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-async def serve(announce: Callable[[int], None]) -> None:
+async def serve(announce: Callable[[int], None], tls: Path | None = None) -> None:
     server = aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers((_Echo(),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if tls is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        pair = (tls / "key.pem").read_bytes(), (tls / "cert.pem").read_bytes()
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     await server.start()
     announce(port)
     await server.wait_for_termination()
@@ -56,8 +61,13 @@ async def serve(announce: Callable[[int], None]) -> None:
 class Client:
     """Calls of the three shapes measured."""
 
-    def __init__(self, port: int) -> None:
-        self._channel = aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
+    def __init__(self, port: int, tls: Path | None = None) -> None:
+        address = f"127.0.0.1:{port}"
+        if tls is None:
+            self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        else:
+            trusted = grpc.ssl_channel_credentials((tls / "ca.pem").read_bytes())
+            self._channel = aio.secure_channel(address, trusted, options=_OPTIONS)
         form = {"request_serializer": Note.SerializeToString, "response_deserializer": Note.FromString}
         self._unary = self._channel.unary_unary(f"/{SERVICE}/Unary", **form)
         self._stream = self._channel.unary_stream(f"/{SERVICE}/Stream", **form)

@@ -1,4 +1,4 @@
-"""The load: a bounded number of calls, a fixed number in flight, timed from the client."""
+"""The load, the same for all Python stacks: a bounded number of calls, some in flight, timed from the client."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Figures:
 
 
 async def drive(call: Callable[[], Awaitable[object]], in_flight: int, calls: int, limit: float = 20.0) -> Figures:
-    """Run ``calls`` calls (fewer if ``limit`` seconds pass first), ``in_flight`` at a time."""
-    for _ in range(min(200, calls)):
+    """Run ``calls`` calls (fewer if ``limit`` seconds pass first), ``in_flight`` at a time, after some to warm up."""
+    for _ in range(min(200, calls // 10 + 1)):
         await call()
     taken: list[float] = []
     left = calls
@@ -44,3 +44,12 @@ async def drive(call: Callable[[], Awaitable[object]], in_flight: int, calls: in
         p99=taken[min(count - 1, count * 99 // 100)] * 1e6,
         cpu=(time.process_time() - cpu) / count * 1e6,
     )
+
+
+def idle_cost(in_flight: int, calls: int = 50_000) -> float:
+    """Microseconds of CPU that `drive` itself takes per call: of calls that do nothing."""
+
+    async def nothing() -> None:
+        pass
+
+    return asyncio.run(drive(nothing, in_flight, calls)).cpu

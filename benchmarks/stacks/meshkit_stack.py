@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import betterproto2
 
 from meshkit import rpc
 from meshkit.mesh import Mesh
-from meshkit.net import ServerOptions
-from meshkit.rpc import CallOptions, Context, Method, Server, Servicer
+from meshkit.net import ServerOptions, TlsSettings, client_context, server_context
+from meshkit.rpc import CallOptions, Channel, Context, Method, Server, Servicer
 from meshkit.wire import Limits
 
 SERVICE = "bench.Echo"
@@ -47,8 +48,10 @@ class Echo(Servicer):
             yield Note(text=request.text, number=request.number)
 
 
-async def serve(announce: Callable[[int], None]) -> None:
-    async with Server([Echo()], options=ServerOptions(limits=Limits(max_receive_message=_LARGE))) as server:
+async def serve(announce: Callable[[int], None], tls: Path | None = None) -> None:
+    options = ServerOptions(limits=Limits(max_receive_message=_LARGE))
+    secured = tls and TlsSettings(server_context(cert=tls / "cert.pem", key=tls / "key.pem"))
+    async with Server([Echo()], options=options, tls=secured) as server:
         announce(await server.listen("127.0.0.1", 0))
         await asyncio.get_running_loop().create_future()
 
@@ -68,11 +71,15 @@ class EchoClient(rpc.Client):
 
 
 class Client:
-    """Calls of the three shapes measured."""
+    """Calls of the three shapes measured: through a mesh, or with ``tls`` on a channel."""
 
-    def __init__(self, port: int) -> None:
-        self._mesh = Mesh(interfaces={SERVICE: f"static:127.0.0.1:{port}"})
-        self._client = EchoClient(self._mesh)
+    def __init__(self, port: int, tls: Path | None = None) -> None:
+        if tls is None:
+            mesh = Mesh(interfaces={SERVICE: f"static:127.0.0.1:{port}"})
+            self._client, self.close = EchoClient(mesh), mesh.aclose
+        else:
+            channel = Channel(f"127.0.0.1:{port}", tls=TlsSettings(client_context(ca=tls / "ca.pem")))
+            self._client, self.close = EchoClient(channel), channel.close
 
     def unary(self, text: str) -> Callable[[], Awaitable[object]]:
         client = self._client
@@ -89,6 +96,3 @@ class Client:
                 await call.send(Note(text="x", number=1))
                 await call.recv()
             await call.end()
-
-    async def close(self) -> None:
-        await self._mesh.aclose()
