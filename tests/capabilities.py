@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -53,9 +55,10 @@ class Collector:
 def page() -> str:
     """The page that the tests describe. Raises SystemExit when they cannot be collected."""
     collector = Collector()
-    code = pytest.main(["--collect-only", "-qq", "--no-summary", "-p", "no:cacheprovider"], plugins=[collector])
+    with redirect_stdout(StringIO()) as said:
+        code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider"], plugins=[collector])
     if code:
-        raise SystemExit(f"the tests cannot be collected: {code!r}")
+        raise SystemExit(f"the tests cannot be collected:\n{said.getvalue()}")
     cells = sorted(collector.cells.items(), key=lambda cell: cell[0].casefold())
     rows = [[name, *(_links(peers[peer]) for peer in PEERS)] for name, peers in cells]
     lines = [["capability", *PEERS], ["---", *(":-:" for _ in PEERS)], *rows]
