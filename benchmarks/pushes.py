@@ -20,9 +20,10 @@ from meshkit.discovery.slicing import Slicer
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, WILDCARD, AdsMachine, DeltaMachine, ResourceType, decode_updates
 from meshkit.xds.messages import decode_delta
 
+from . import mesh_push
 from .report import Row, at_most
 
-__all__ = ["rows"]
+__all__ = ["assignment", "rows"]
 
 _SERVICE = "outbound|80||greeter.default.svc.cluster.local"
 
@@ -30,13 +31,13 @@ _SERVICE = "outbound|80||greeter.default.svc.cluster.local"
 def rows(quick: bool) -> list[Row]:
     """The measurements as benchmark rows."""
     rounds = 2 if quick else 5
-    return [*_endpoint_rows(rounds), *_cluster_rows(rounds)]
+    return [*_endpoint_rows(rounds), *_cluster_rows(rounds), *mesh_push.rows(quick)]
 
 
 def _endpoint_rows(rounds: int) -> list[Row]:
-    big = [_response(_assignment(10_000)), _response(_assignment(10_000, moved=5_000))]
+    big = [_response(assignment(_SERVICE, 10_000)), _response(assignment(_SERVICE, 10_000, moved=5_000))]
     first, changed = _best(lambda: _pushes(ASSIGNMENTS, _SERVICE, big), rounds)
-    thousand = _assignment(1_000)
+    thousand = assignment(_SERVICE, 1_000)
     (ours,) = _best(lambda: _pushes(ASSIGNMENTS, _SERVICE, [_response(thousand)]), rounds)
     (upb,) = _best(lambda: [_read_by_upb(thousand.SerializeToString())], rounds)
     stall = min(asyncio.run(_stall(big[0])) for _ in range(rounds))
@@ -60,8 +61,9 @@ def _cluster_rows(rounds: int) -> list[Row]:
 # -- resources
 
 
-def _assignment(count: int, moved: int | None = None) -> endpoint_pb2.ClusterLoadAssignment:
-    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=_SERVICE)
+def assignment(name: str, count: int, moved: int | None = None) -> endpoint_pb2.ClusterLoadAssignment:
+    """So many endpoints as Istio sends them; the one at ``moved`` has another port."""
+    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
     locality = message.endpoints.add()
     locality.load_balancing_weight.value = count
     for number in range(count):

@@ -7,6 +7,7 @@ localities' weights, and within a locality by the policy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Generic
 
 from meshkit.xds.resources import LbPolicy
@@ -51,7 +52,7 @@ def build_locality_picker(
     active = [(weight or 0, backends) for weight, priority, backends in usable if priority == highest]
     weighted = [(weight, backends) for weight, backends in active if weight]
     if not weighted or _proportional(weighted):
-        return build_picker(policy, [backend for _, backends in weighted or active for backend in backends], random)
+        return build_picker(policy, list(chain.from_iterable(backends for _, backends in weighted or active)), random)
     pickers = [build_picker(policy, backends, random) for _, backends in weighted]
     return LocalityPicker(pickers, [weight for weight, _ in weighted], random)
 

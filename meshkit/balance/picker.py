@@ -32,6 +32,12 @@ class Picker(Protocol[B_co]):
 
 
 def weights_of(backends: Sequence[Backend]) -> list[int] | None:
-    """The weights of ``backends``; None where all are equal, so that weights need no thought."""
+    """The weights of ``backends``; None where all are equal, so that weights need no thought.
+
+    Raises ValueError for a weight below 1.
+    """
     weights = [backend.weight for backend in backends]
-    return weights if min(weights) != max(weights) else None
+    least = min(weights)
+    if least < 1:
+        raise ValueError("a backend's weight must be 1 or more")
+    return weights if least != max(weights) else None

@@ -53,6 +53,4 @@ def build_picker(policy: LbPolicy, backends: Sequence[B], random: Callable[[], f
         raise UnknownPolicy(policy.name)
     if not backends:
         raise ValueError("a picker needs at least one backend")
-    if min(backend.weight for backend in backends) < 1:
-        raise ValueError("a backend's weight must be 1 or more")
     return factory(policy, backends, random)

@@ -5,7 +5,7 @@ from .errors import DecodeError, EncodeError
 from .memo import Memo
 from .registry import Codec, codec_for, register
 from .schema import Field, Schema
-from .table import TableCodec, compile_schema
+from .table import TableCodec, compile_schema, finish
 from .wellknown import ANY, EMPTY, STATUS, Any, Empty, Status
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "TableCodec",
     "codec_for",
     "compile_schema",
+    "finish",
     "maker",
     "register",
 ]

@@ -6,14 +6,16 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Generator
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from .frame import is_bulk
 from .memo import Memo
 from .program import function
 from .schema import Schema
 
-__all__ = ["TableCodec", "compile_schema"]
+__all__ = ["TableCodec", "compile_schema", "finish"]
+
+T = TypeVar("T")
 
 # Deepest nesting of messages, as in every protobuf implementation.
 _DEPTH = 100
@@ -51,7 +53,7 @@ class TableCodec:
         fields between decodes of one resource.
         """
         if self._pauses:
-            return _finish(self.sliced(data, unprojected, memo))
+            return finish(self.sliced(data, unprojected, memo))
         found: list[str] | None = None if unprojected is None else []
         decoded = self._decode(bytes(data), 0, len(data), _DEPTH, found)
         if found and unprojected is not None:
@@ -81,12 +83,14 @@ def _count(found: list[str], unprojected: dict[str, int]) -> None:
         unprojected[path] = unprojected.get(path, 0) + number
 
 
-def _finish(steps: Generator[int, None, Any]) -> Any:
+def finish(steps: Generator[int, None, T]) -> T:
+    """The result of sliced work, without its pauses."""
     while True:
         try:
             next(steps)
         except StopIteration as stop:
-            return stop.value
+            result: T = stop.value
+            return result
 
 
 @cache

@@ -14,6 +14,7 @@ from .cache import InterfaceCache
 from .node import Registration, build_node
 from .options import DiscoveryOptions
 from .patience import Patience
+from .slicing import Slicer
 from .strategy import HostPort, Strategy, make_strategies
 from .stream import AdsStream, StreamStatistics
 from .watch import InterfaceStatistics, InterfaceWatch
@@ -94,6 +95,11 @@ class Discovery:
         entry = self._machine.entry(CLUSTERS, f"inbound|{port}||")
         resource = entry.resource if entry is not None else None
         return tuple(getattr(resource, "hosts", ()))
+
+    @property
+    def slicer(self) -> Slicer:
+        """What cuts the work on pushes up; whoever makes something of snapshots does it here too."""
+        return self._stream.slicer
 
     def condition(self) -> str:
         """What is wrong with the control plane; "" while nothing is."""

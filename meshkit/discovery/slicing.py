@@ -13,17 +13,18 @@ T = TypeVar("T")
 
 
 class Slicer:
-    """Runs generators, giving the loop a turn whenever ``pause_after`` seconds of work are done.
+    """Runs generators one after the other, giving the loop a turn whenever ``pause_after`` seconds of work are done.
 
     ``slices`` counts turns taken, ``longest`` is the longest in seconds. ``now`` must count what the processor spends,
     so it is not the clock of timers, which tests turn by hand.
     """
 
-    __slots__ = ("_now", "_pause_after", "longest", "slices")
+    __slots__ = ("_lock", "_now", "_pause_after", "longest", "slices")
 
     def __init__(self, pause_after: float, now: Callable[[], float] = perf_counter) -> None:
         self._pause_after = pause_after
         self._now = now
+        self._lock = asyncio.Lock()  # two slices in one turn of the loop would be one long one
         self.slices = 0
         self.longest = 0.0
 
@@ -32,6 +33,13 @@ class Slicer:
 
     async def run(self, work: Generator[object, None, T]) -> T:
         """The generator's result. The generator is closed if the caller is cancelled meanwhile."""
+        try:
+            async with self._lock:
+                return await self._run(work)
+        finally:
+            work.close()
+
+    async def _run(self, work: Generator[object, None, T]) -> T:
         start = self._now()
         try:
             while True:
@@ -44,8 +52,6 @@ class Slicer:
             self._ended(start)
             result: T = end.value
             return result
-        finally:
-            work.close()
 
     def _ended(self, start: float) -> None:
         self.slices += 1

@@ -67,7 +67,7 @@ class AdsStream:
         self._on_sent = on_sent
         self._variant = options.variant
         self._method = Method(self._variant.path, bytes, bytes, client_streaming=True, server_streaming=True)
-        self._slicer = Slicer(options.pause_after)
+        self.slicer = Slicer(options.pause_after)
         self._backoff = Backoff(options.backoff, random)
         self._wake = asyncio.Event()
         self._stream: BidiStream[bytes, bytes] | None = None
@@ -105,8 +105,8 @@ class AdsStream:
             bytes=self._bytes,
             nacks=sum(self._machine.state(kind).nacks for kind in TYPES),
             last_error=self.error,
-            slices=self._slicer.slices,
-            longest_slice=self._slicer.longest,
+            slices=self.slicer.slices,
+            longest_slice=self.slicer.longest,
         )
 
     async def run(self) -> None:
@@ -174,7 +174,7 @@ class AdsStream:
         self._wake.set()
         async with Scope("ads") as scope:
             scope.start(self._send(stream, self.node), name="send")
-            await self._slicer.run(prepare())
+            await self.slicer.run(prepare())
             while (data := await stream.recv()) is not None:
                 await self._receive(data)
                 self._wake.set()
@@ -204,7 +204,7 @@ class AdsStream:
         except DecodeError as error:  # nothing in it can be trusted, not even a nonce to NACK
             _LOG.warning("ADS response cannot be decoded", address=self._options.address, error=str(error))
             return
-        verdict = self._machine.receive(response, await self._slicer.run(decode_updates(response, self._machine)))
+        verdict = self._machine.receive(response, await self.slicer.run(decode_updates(response, self._machine)))
         self._report(response.type_url, verdict)
         self._on_change(verdict)
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from meshkit.balance import Picker, build_locality_picker, known_policies
+from meshkit.codec import finish
 from meshkit.discovery import ClusterSnapshot
+from meshkit.mesh.members import Group, Merge, Target, merge
 from meshkit.net import ConnectivityState, Pool
 from meshkit.observe import event_logger
 from meshkit.tasks import Scope
-from meshkit.xds.resources import Cluster, ClusterLoadAssignment, Endpoint, LbPolicy
+from meshkit.xds.resources import Cluster, LbPolicy
 
-__all__ = ["ClusterRuntime", "ClusterStatistics", "Pools", "Target"]
+__all__ = ["ClusterRuntime", "ClusterStatistics", "Plan", "Pools", "Target"]
 
 _LOG = event_logger("meshkit.mesh")
 
@@ -56,24 +59,6 @@ class Pools:
         await asyncio.gather(*(pool.close() for pool in pools))
 
 
-class Target:
-    """One endpoint in one cluster, as pickers see it. ``pool`` is None until the first call is about to go there."""
-
-    __slots__ = ("endpoint", "failing", "in_flight", "pool", "stop_listening", "weight")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.weight = endpoint.weight
-        self.in_flight = 0
-        self.failing = False
-        self.pool: Pool | None = None
-        self.stop_listening: Callable[[], None] = _nothing
-
-    def __repr__(self) -> str:
-        state = "unused" if self.pool is None else self.pool.state.name
-        return f"Target({self.endpoint.address}, {state}, in_flight={self.in_flight})"
-
-
 @dataclass(frozen=True, slots=True)
 class ClusterStatistics:
     """What a `ClusterRuntime` stands at."""
@@ -84,6 +69,14 @@ class ClusterStatistics:
     in_flight: int
 
 
+class Plan(NamedTuple):
+    """New config of a cluster, worked out from what was in force as ``base``."""
+
+    snapshot: ClusterSnapshot
+    base: ClusterSnapshot | None
+    merge: Merge
+
+
 class ClusterRuntime:
     """The endpoints of one cluster and the picker over those that may be called.
 
@@ -91,41 +84,57 @@ class ClusterRuntime:
     are picked from: the caller then learns the connection's error instead of an empty answer.
     """
 
-    __slots__ = ("_assignment", "_known", "_picker", "_pools", "_random", "_stale", "_targets", "cluster")
+    __slots__ = ("_failing", "_groups", "_picker", "_pools", "_random", "_source", "_stale", "_targets", "cluster")
 
     def __init__(self, pools: Pools, uniform: Callable[[], float] = random.random) -> None:
         self._pools = pools
         self._random = uniform
+        self._source: ClusterSnapshot | None = None
+        self._groups: tuple[Group, ...] = ()
         self._targets: dict[str, Target] = {}
-        self._known: dict[int, Endpoint] = {}  # by identity; the values keep the identities from being used again
+        self._failing = 0
         self._picker: Picker[Target] | None = None
         self._stale = False
-        self._assignment: ClusterLoadAssignment | None = None
         self.cluster: Cluster | None = None
 
     def __repr__(self) -> str:
         return repr(self.statistics())
 
     def apply(self, snapshot: ClusterSnapshot) -> None:
-        """Take over new config; endpoints that stay keep their connections and counters."""
-        if snapshot.cluster is self.cluster and snapshot.assignment is self._assignment:
+        """Take over new config at once; endpoints that stay keep their connections and counters."""
+        self.commit(finish(self.prepare(snapshot)))
+
+    def holds(self, snapshot: ClusterSnapshot) -> bool:
+        """Whether this is the config in force."""
+        source = self._source
+        return source is not None and snapshot.cluster is source.cluster and snapshot.assignment is source.assignment
+
+    def prepare(self, snapshot: ClusterSnapshot) -> Generator[int, None, Plan]:
+        """What `commit` needs to take over new config, worked out in slices; calls see nothing of it yet."""
+        return Plan(snapshot, self._source, (yield from merge(self._groups, snapshot.assignment, self._targets)))
+
+    def commit(self, plan: Plan) -> None:
+        """Put a plan in force; one that was made for what is no longer in force is made again."""
+        if self.holds(plan.snapshot):
             return
-        self.cluster, self._assignment = snapshot.cluster, snapshot.assignment
-        self._reconcile({id(endpoint): endpoint for endpoint in _usable(snapshot.assignment)})
+        if self._source is not plan.base:
+            plan = finish(self.prepare(plan.snapshot))
+        self.cluster, self._source, self._groups = plan.snapshot.cluster, plan.snapshot, plan.merge.groups
+        self._move(plan.merge)
         self._stale = True
 
-    def _reconcile(self, wanted: dict[int, Endpoint]) -> None:
-        """An endpoint that did not change is the same object as before: only the others are looked at."""
-        known, self._known = self._known, wanted
-        arriving = {wanted[key].address: wanted[key] for key in wanted.keys() - known.keys()}
-        if leaving := {known[key].address for key in known.keys() - wanted.keys()}:
-            for address in leaving.difference(endpoint.address for endpoint in wanted.values()):
-                self._drop(address)
-        for address, endpoint in arriving.items():
-            if (target := self._targets.get(address)) is None:
-                self._targets[address] = Target(endpoint)
-            else:
-                target.endpoint, target.weight = endpoint, endpoint.weight
+    def _move(self, merge: Merge) -> None:
+        for target, endpoint in merge.gained:
+            target.places += 1
+            target.be(endpoint)
+            self._targets[endpoint.address] = target
+        for target, endpoint in merge.lost:
+            target.places -= 1
+            if not target.places:
+                self._drop(endpoint.address)
+        for target, endpoint in merge.lost:
+            if target.places and target.endpoint is endpoint:  # listed twice: what another place says counts now
+                target.be(next(other for group in self._groups for other in group.endpoints_of(target)))
 
     def open(self, target: Target) -> Pool:
         """The pool of a target that has none yet."""
@@ -136,6 +145,7 @@ class ClusterRuntime:
 
     def _drop(self, address: str) -> None:
         target = self._targets.pop(address)
+        self._failing -= target.failing
         if target.pool is not None:
             target.stop_listening()
             self._pools.release(address)
@@ -146,6 +156,7 @@ class ClusterRuntime:
         )
         if failing is not target.failing:  # other changes leave the pickers as they are: connecting costs nothing here
             target.failing, self._stale = failing, True
+            self._failing += 1 if failing else -1
 
     @property
     def name(self) -> str:
@@ -168,17 +179,17 @@ class ClusterRuntime:
         self._picker = self._build(healthy=True) or self._build(healthy=False)
 
     def _build(self, *, healthy: bool) -> Picker[Target] | None:
-        assert self.cluster is not None and self._assignment is not None
+        assert self.cluster is not None
         weighted = self.cluster.locality_weighted  # without it the endpoints of a priority are one pool, as in Envoy
-        groups = [
-            (group.weight if weighted else None, group.priority, self._of(group.endpoints, healthy=healthy))
-            for group in self._assignment.localities
+        localities = [
+            (group.source.weight if weighted else None, group.source.priority, self._of(group, healthy=healthy))
+            for group in self._groups
         ]
-        return build_locality_picker(groups, _known(self.cluster), self._random)
+        return build_locality_picker(localities, _known(self.cluster), self._random)
 
-    def _of(self, endpoints: Iterable[Endpoint], *, healthy: bool) -> list[Target]:
-        targets = [self._targets.get(endpoint.address) for endpoint in endpoints]
-        return [target for target in targets if target is not None and not (healthy and target.failing)]
+    def _of(self, group: Group, *, healthy: bool) -> list[Target]:
+        targets = group.callable
+        return [target for target in targets if not target.failing] if healthy and self._failing else targets
 
     def statistics(self) -> ClusterStatistics:
         """Name, and counts of endpoints, of failing ones, of calls in flight."""
@@ -186,7 +197,7 @@ class ClusterRuntime:
         return ClusterStatistics(
             self.name,
             len(targets),
-            sum(target.failing for target in targets),
+            self._failing,
             sum(target.in_flight for target in targets),
         )
 
@@ -197,17 +208,9 @@ class ClusterRuntime:
         self._picker = None
 
 
-def _usable(assignment: ClusterLoadAssignment) -> Iterable[Endpoint]:
-    return (endpoint for group in assignment.localities for endpoint in group.endpoints if endpoint.usable)
-
-
 def _known(cluster: Cluster) -> LbPolicy:
     """The cluster's policy; round robin for one we do not have, and a word about it."""
     if cluster.lb.name in known_policies():
         return cluster.lb
     _LOG.warning("balancing policy not obeyed", cluster=cluster.name, policy=cluster.lb.name, used="ROUND_ROBIN")
     return LbPolicy()
-
-
-def _nothing() -> None:
-    """What stops listening before there is anything to listen to."""

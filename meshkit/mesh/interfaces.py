@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Generator, Mapping
+from typing import Any
 
 from meshkit.cell import Cell
+from meshkit.codec import finish
 from meshkit.discovery import Discovery, InterfaceWatch, Snapshot, SnapshotState
-from meshkit.mesh.clusters import ClusterRuntime, Pools
+from meshkit.mesh.clusters import ClusterRuntime, Plan, Pools
 from meshkit.route import RouteTable
+from meshkit.tasks import Scope
 
 __all__ = ["Clusters", "Interface", "View"]
+
+_AT_ONCE = 1_000  # endpoints that may be looked at without a pause; each takes about a microsecond
 
 
 class Clusters:
     """The clusters in use, by name, shared by the interfaces that route to them."""
 
-    __slots__ = ("_pools", "_runtimes", "_users")
+    __slots__ = ("_pools", "_runtimes", "_scope", "_users")
 
-    def __init__(self, pools: Pools) -> None:
+    def __init__(self, pools: Pools, scope: Scope) -> None:
         self._pools = pools
+        self._scope = scope
         self._runtimes: dict[str, ClusterRuntime] = {}
         self._users: dict[str, int] = {}
 
@@ -37,6 +44,19 @@ class Clusters:
             del self._users[name]
             self._runtimes.pop(name).close()
 
+    def unseen(self, snapshot: Snapshot) -> int:
+        """How many endpoints are in those clusters of ``snapshot`` that differ from what is in force."""
+        return sum(
+            len(locality.endpoints)
+            for name, cluster in snapshot.clusters.items()
+            if (runtime := self._runtimes.get(name)) is None or not runtime.holds(cluster)
+            for locality in cluster.assignment.localities
+        )
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Work beside the calls."""
+        return self._scope.start(work, name=name)
+
 
 class View:
     """What a call reads, once: where its interface's calls go now. Never changed, only replaced."""
@@ -52,15 +72,21 @@ class View:
 
 
 class Interface:
-    """Keeps ``views[name]`` equal to the interface's last whole snapshot; no entry while nobody provides it."""
+    """Keeps ``views[name]`` equal to the interface's last whole snapshot; no entry while nobody provides it.
 
-    __slots__ = ("_cell", "_clusters", "_held", "_name", "_stop", "_views", "watch")
+    A snapshot with many new endpoints is worked out in slices beside the calls, which go by the last view meanwhile.
+    """
+
+    __slots__ = ("_cell", "_clusters", "_held", "_name", "_next", "_slicer", "_stop", "_views", "_work", "watch")
 
     def __init__(self, name: str, discovery: Discovery, clusters: Clusters, views: dict[str, View]) -> None:
         self._name = name
         self._clusters = clusters
         self._views = views
         self._held: tuple[str, ...] = ()
+        self._next: Snapshot | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._slicer = discovery.slicer
         self._cell: Cell[View | None] = Cell(None)
         self.watch: InterfaceWatch = discovery.watch(name)
         self._stop = self.watch.cell.listen(self._take)
@@ -72,11 +98,36 @@ class Interface:
     def _take(self, snapshot: Snapshot) -> None:
         if snapshot.state is SnapshotState.PENDING:
             return  # what is in force stays in force
-        released, self._held = self._held, tuple(snapshot.clusters)
-        runtimes = {name: self._clusters.acquire(name) for name in self._held}
+        self._next = snapshot
+        if self._work is not None:
+            return  # whoever works on the one before takes this one next
+        if self._clusters.unseen(snapshot) <= _AT_ONCE:
+            finish(self._adopt())
+        else:
+            self._work = self._clusters.start(self._adopt_all(), f"adopt {self._name}")
+
+    async def _adopt_all(self) -> None:
+        """Put snapshots in force until there is no newer one. Those that were overtaken are never seen."""
+        try:
+            while self._next is not None:
+                await self._slicer.run(self._adopt())
+        finally:
+            self._work = None
+
+    def _adopt(self) -> Generator[int, None, None]:
+        """Work the next snapshot out in slices, and publish it in one."""
+        snapshot, self._next = self._next, None
+        assert snapshot is not None
+        released, names = self._held, tuple(snapshot.clusters)
+        runtimes = {name: self._clusters.acquire(name) for name in names}
+        self._held += names  # held from here on, whatever ends this
+        plans: list[tuple[ClusterRuntime, Plan]] = []
         for name, runtime in runtimes.items():
-            runtime.apply(snapshot.clusters[name])
+            plans.append((runtime, (yield from runtime.prepare(snapshot.clusters[name]))))
+        for runtime, plan in plans:
+            runtime.commit(plan)
         self._publish(None if snapshot.routes is None else View(snapshot.routes, runtimes))
+        self._held = names
         for name in released:  # after the new ones are held: what stays is never closed in between
             self._clusters.release(name)
 
@@ -97,6 +148,8 @@ class Interface:
         """Stop watching and let go of the clusters."""
         self._stop()
         self.watch.release()
+        if self._work is not None:
+            self._work.cancel()
         for name in self._held:
             self._clusters.release(name)
         self._held = ()
