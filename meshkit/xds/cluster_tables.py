@@ -159,6 +159,16 @@ CLUSTER = table(
             oneof="cluster_discovery_type",
         ),
         Field("filters", 40, "ignore"),  # Istio's metadata exchange, for telemetry of TCP
+        Field(
+            "transport_socket_matches",
+            43,
+            "message",
+            schema=table(
+                _V3 + "Cluster.TransportSocketMatch",
+                (Field("name", 1, "string"), Field("match", 2, "ignore"), Field("transport_socket", 3, "ignore")),
+            ),
+            repeated=True,
+        ),
         Field("load_balancing_policy", 41, "message", schema=_POLICIES),
         Field("track_timeout_budgets", 47, "ignore"),
         Field("track_cluster_stats", 49, "ignore"),
@@ -183,7 +193,7 @@ CLUSTER = table(
     " 21 upstream_bind_config 22 lb_subset_config 24 transport_socket 26 protocol_selection"
     " 29 common_http_protocol_options 30 upstream_connection_options 31 close_connections_on_host_health_failure"
     " 32 ignore_health_on_host_removal 34 original_dst_lb_config"
-    " 39 respect_dns_ttl 42 lrs_server 43 transport_socket_matches 44 dns_failure_refresh_rate"
+    " 39 respect_dns_ttl 42 lrs_server 44 dns_failure_refresh_rate"
     " 45 use_tcp_for_dns_lookups 46 upstream_http_protocol_options 48 upstream_config 50 preconnect_policy"
     " 51 connection_pool_per_downstream_connection 53 dns_resolution_config 55 typed_dns_resolver_config"
     " 57 lrs_report_endpoint_metrics 58 dns_jitter 59 transport_socket_matcher",

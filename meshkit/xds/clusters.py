@@ -56,6 +56,7 @@ _EXTENSIONS = {
     "PickFirst": "PICK_FIRST",
     "ClusterProvided": "ROUND_ROBIN",
 }
+_ISTIO_SOCKETS = ("tlsMode-istio", "tlsMode-disabled")
 _PARAMETERS = ("choice_count", "minimum_ring_size", "maximum_ring_size", "table_size")
 
 
@@ -205,6 +206,9 @@ def _count_not_obeyed(
         counts["circuit_breakers"] = 1
     if outliers is not None:
         counts["outlier_detection"] = 1
+    for socket in raw.transport_socket_matches:
+        if socket.name not in _ISTIO_SOCKETS:  # those are for the endpoints that ask for them
+            counts[f"transport_socket_matches[{socket.name}]"] = 1
     for name, options in raw.typed_extension_protocol_options.items():
         if name != _HTTP_OPTIONS:
             counts[f"typed_extension_protocol_options[{name}]"] = 1

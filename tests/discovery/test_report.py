@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+from envoy.config.core.v3.base_pb2 import Metadata
+
 from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity
 from meshkit.discovery.report import unobeyed
 from meshkit.net import BackoffPolicy
 from meshkit.xds.resources import (
     Cluster,
+    ClusterLoadAssignment,
     ClusterType,
+    Endpoint,
     LbPolicy,
+    LocalityEndpoints,
     PathMatch,
     RetryPolicy,
     Route,
@@ -66,6 +71,17 @@ async def test_once_per_version_and_only_for_what_is_used() -> None:
     ]
     assert all(entry["log_level"] == "warning" for entry in logs if entry["event"] == EVENT)
     assert seen[NAME] == mirror
+
+
+def test_endpoints_that_want_mutual_tls_are_said_once_for_each_locality() -> None:
+    wants = Metadata()
+    wants.filter_metadata["envoy.transport_socket_match"]["tlsMode"] = "istio"
+    encrypted = Endpoint("127.0.0.1:1", metadata=wants.SerializeToString())
+    plain = LocalityEndpoints((Endpoint("127.0.0.1:2"),))
+    groups = (LocalityEndpoints((encrypted, encrypted)), plain, LocalityEndpoints(()))
+    path = "endpoints.lb_endpoints.metadata.tlsMode[istio]"
+    assert unobeyed(ClusterLoadAssignment("c", groups, unobeyed={"x": 1})) == {"x": 1, path: 1}
+    assert unobeyed(ClusterLoadAssignment("c", (plain,))) == {}
 
 
 def test_policies_and_retry_words_without_effect() -> None:

@@ -171,7 +171,8 @@ def test_what_is_not_obeyed_is_counted_by_path() -> None:
     def change(message: Any) -> None:
         message.alt_stat_name = "only a name"
         message.filters.add(name="telemetry")
-        message.transport_socket_matches.add()
+        message.transport_socket_matches.add(name="always")
+        message.transport_socket_matches.add(name="tlsMode-istio")  # the endpoints say whether they want it
         message.typed_extension_protocol_options["envoy.http"].type_url = "t"
         http = http_protocol_options_pb2.HttpProtocolOptions()
         http.explicit_http_config.http2_protocol_options.SetInParent()  # what we do anyway
@@ -183,7 +184,7 @@ def test_what_is_not_obeyed_is_counted_by_path() -> None:
     assert decoded(change).unobeyed == {
         "common_lb_config.update_merge_window": 1,
         "dns_lookup_family": 1,
-        "transport_socket_matches": 1,
+        "transport_socket_matches[always]": 1,
         "typed_extension_protocol_options.common_http_protocol_options": 1,
         "typed_extension_protocol_options[envoy.http]": 1,
     }
