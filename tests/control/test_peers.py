@@ -143,6 +143,7 @@ async def test_grpcio_obeys_the_rules_and_their_edits(world):
         assert [watch.last.error for watch in session.machine.watches.values()] == [""] * 4
 
 
+@pytest.mark.capability("VirtualService: header, method, weight, timeout, retries; edited live", peer="Envoy")
 async def test_envoy_grpcio_and_our_client_obey_one_folder_alike(world, tmp_path):
     plane, _, _ = world
     say_hello = Method("/helloworld.v1.Greeter/SayHello", bytes, bytes)
@@ -219,6 +220,7 @@ async def test_envoy_takes_everything_that_istiod_was_given(tmp_path, delta):
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # HTTP 503
 
 
+@pytest.mark.capability("server configured by listeners of the embedded control plane", peer="grpcio")
 async def test_a_grpcio_server_serves_by_our_listener(world):
     plane, _, _ = world
     with socket.socket() as probe:  # grpcio does not tell which port an xDS server got
@@ -237,6 +239,7 @@ def registered(plane: ControlPlane, backend: EchoBackend) -> DeltaClient:
     return DeltaClient(plane.port, node(backend.name, "demo", MESHKIT={"endpoints": listed}, LABELS=labels))
 
 
+@pytest.mark.capability("interface found where servers registered it", peer="Envoy")
 async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
     (tmp_path / "conf").mkdir()
     async with (
@@ -259,6 +262,7 @@ async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
 
 
 @pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
+@pytest.mark.capability("control plane gone and back: no call fails", peer="Envoy")
 async def test_envoy_keeps_what_it_has_when_the_control_plane_starts_anew(tmp_path, delta):
     folder = tmp_path / "conf"
     folder.mkdir()

@@ -48,6 +48,7 @@ async def fronts() -> AsyncIterator[Addresses]:
 
 @one_loop
 @every_case
+@pytest.mark.capability("proxied calls: our client and our server", peer="Envoy")
 async def test_our_client_and_our_server(case: str, cell: Cell, fronts: Addresses) -> None:
     cell(case, "meshkit -> envoy -> meshkit")
     await ours.play({**ours.CASES, **ours.COMPRESSED}[case], fronts.meshkit)
@@ -55,6 +56,7 @@ async def test_our_client_and_our_server(case: str, cell: Cell, fronts: Addresse
 
 @one_loop
 @every_case
+@pytest.mark.capability("gRPC interop cases: our client, their server", peer="Envoy")
 async def test_our_client_and_their_server(case: str, cell: Cell, fronts: Addresses) -> None:
     cell(case, "meshkit -> envoy -> grpcio")
     await ours.play({**ours.CASES, **ours.COMPRESSED}[case], fronts.grpcio)
@@ -62,6 +64,7 @@ async def test_our_client_and_their_server(case: str, cell: Cell, fronts: Addres
 
 @one_loop
 @every_case
+@pytest.mark.capability("gRPC interop cases: their client, our server", peer="Envoy")
 async def test_their_client_and_our_server(case: str, cell: Cell, fronts: Addresses) -> None:
     cell(case, "grpcio -> envoy -> meshkit")
     await theirs.play({**theirs.CASES, **theirs.COMPRESSED}[case], fronts.meshkit)
@@ -205,6 +208,7 @@ async def test_envoy_draining_lets_our_streams_end() -> None:
         assert await call.recv() is None
 
 
+@pytest.mark.capability("graceful drain loses no call", peer="Envoy")
 async def test_our_server_drains_behind_envoy_and_no_call_is_lost() -> None:
     async with in_front(servers=2) as front, Channel(front.address) as channel:
         echo, served = EchoClient(channel), 0

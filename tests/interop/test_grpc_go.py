@@ -65,6 +65,7 @@ async def grpc_go_serving(*options: str) -> AsyncIterator[str]:
 
 
 @every_case
+@pytest.mark.capability("gRPC interop cases: our client, their server", peer="grpc-go")
 async def test_our_client_their_server(case: str, cell: Cell) -> None:
     cell(case, "meshkit -> grpc-go")
     async with grpc_go_serving() as address:
@@ -72,6 +73,7 @@ async def test_our_client_their_server(case: str, cell: Cell) -> None:
 
 
 @every_case
+@pytest.mark.capability("gRPC interop cases: our client, their server, over TLS", peer="grpc-go")
 async def test_our_client_their_server_over_tls(case: str, cell: Cell, certificates: Certificates) -> None:
     cell(case, "meshkit -> grpc-go, TLS")
     options = (f"--tls_cert_file={certificates.chain}", f"--tls_key_file={certificates.key}")
@@ -80,6 +82,7 @@ async def test_our_client_their_server_over_tls(case: str, cell: Cell, certifica
 
 
 @every_case
+@pytest.mark.capability("gRPC interop cases: their client, our server", peer="grpc-go")
 async def test_their_client_our_server(case: str, cell: Cell) -> None:
     cell(case, "grpc-go -> meshkit")
     async with Server([InteropService()]) as server:
@@ -87,6 +90,7 @@ async def test_their_client_our_server(case: str, cell: Cell) -> None:
 
 
 @every_case
+@pytest.mark.capability("gRPC interop cases: their client, our server, over TLS", peer="grpc-go")
 async def test_their_client_our_server_over_tls(case: str, cell: Cell, certificates: Certificates) -> None:
     cell(case, "grpc-go -> meshkit, TLS")
     tls = TlsSettings(server_context(cert=certificates.chain, key=certificates.key))
@@ -131,6 +135,7 @@ async def interop_serving(plane: int, version: str) -> AsyncIterator[Counting]:
 
 
 @every_case
+@pytest.mark.capability("xDS client of theirs calls our server by the embedded control plane", peer="grpc-go")
 async def test_their_xds_client_our_server(case: str, cell: Cell, tmp_path: Path) -> None:
     cell(case, "grpc-go xds -> meshkit")
     async with control_plane(tmp_path) as plane, interop_serving(plane.port, "v1"):

@@ -15,6 +15,7 @@ every_case = pytest.mark.parametrize("case", [*ours.CASES, *ours.COMPRESSED])
 
 
 @every_case
+@pytest.mark.capability("gRPC interop cases: our client, their server", peer="grpcio")
 async def test_our_client_their_server(case: str, cell: Cell) -> None:
     cell(case, "meshkit -> grpcio")
     async with theirs.serving() as address:
@@ -22,6 +23,7 @@ async def test_our_client_their_server(case: str, cell: Cell) -> None:
 
 
 @every_case
+@pytest.mark.capability("gRPC interop cases: their client, our server", peer="grpcio")
 async def test_their_client_our_server(case: str, cell: Cell) -> None:
     cell(case, "grpcio -> meshkit")
     async with Server([ours.InteropService()]) as server:

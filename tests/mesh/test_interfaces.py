@@ -21,6 +21,7 @@ from tests.support.world import Greeter, control_plane, greeter, until, who_answ
 ADA = HelloRequest(name="Ada")
 
 
+@pytest.mark.capability("interface found where servers registered it", peer="embedded")
 async def test_one_process_provides_several_interfaces(tmp_path: Path) -> None:
     async with (
         control_plane(tmp_path) as plane,
@@ -32,6 +33,7 @@ async def test_one_process_provides_several_interfaces(tmp_path: Path) -> None:
         assert (await EchoClient(consumer).unary(EchoRequest(text="x"), timeout=5)).text == "x"
 
 
+@pytest.mark.capability("interface provided by several services", peer="embedded")
 async def test_an_interface_of_several_services_uses_all_of_them(tmp_path: Path) -> None:
     async with AsyncExitStack() as up:
         plane = await up.enter_async_context(control_plane(tmp_path))
@@ -45,6 +47,7 @@ async def test_an_interface_of_several_services_uses_all_of_them(tmp_path: Path)
         await until(both)
 
 
+@pytest.mark.capability("Service that comes after its callers", peer="embedded")
 async def test_a_consumer_may_start_before_its_provider(tmp_path: Path) -> None:
     async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=30) as consumer:
         call = asyncio.create_task(
@@ -68,6 +71,7 @@ async def test_a_consumer_may_start_before_the_control_plane(tmp_path: Path) -> 
             assert (await call).message == "v1-a"
 
 
+@pytest.mark.capability("interface that moves to another service", peer="embedded")
 async def test_an_interface_moves_to_another_service_without_a_failed_call(tmp_path: Path) -> None:
     async with AsyncExitStack() as up:
         plane = await up.enter_async_context(control_plane(tmp_path))

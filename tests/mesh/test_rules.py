@@ -30,6 +30,7 @@ ADA = HelloRequest(name="Ada")
 
 
 @pytest.mark.parametrize("xds", ["delta", "sotw"])
+@pytest.mark.capability("VirtualService: headers and weights, live", peer="embedded")
 async def test_weights_and_headers_are_obeyed(tmp_path: Path, xds: str) -> None:
     write_rule(tmp_path, "subsets", subsets())
     write_rule(tmp_path, "routes", weights(90, 10, admin=True))
@@ -103,6 +104,7 @@ async def test_a_killed_server_fails_no_idempotent_call(tmp_path: Path) -> None:
         await until(two_left)
 
 
+@pytest.mark.capability("control plane gone and back: no call fails", peer="embedded")
 async def test_calls_go_on_without_the_control_plane_and_state_returns_with_it(tmp_path: Path) -> None:
     write_rule(tmp_path, "subsets", subsets())
     write_rule(tmp_path, "routes", weights(100, 0))
@@ -131,6 +133,7 @@ async def test_calls_go_on_without_the_control_plane_and_state_returns_with_it(t
         await until(all_back, 30.0)
 
 
+@pytest.mark.capability("one stream; only what is used is asked for", peer="embedded")
 async def test_fifty_interfaces_share_one_stream_and_ask_for_no_more_than_they_use(tmp_path: Path) -> None:
     for index in range(60):
         write_rule(tmp_path, f"static-{index}", _static_interface(index))

@@ -129,6 +129,7 @@ async def test_grpcio_over_a_unix_socket(tmp_path):
     await server.close()
 
 
+@pytest.mark.capability("gRPC interop cases: their client, our server, over TLS", peer="grpcio")
 async def test_grpcio_over_tls(tmp_path):
     authority = trustme.CA()
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
@@ -241,6 +242,7 @@ async def test_grpcios_limit_of_streams_is_waited_for():
         assert sum(outcome.status == 0 for outcome in outcomes) > 20
 
 
+@pytest.mark.capability("graceful drain loses no call", peer="grpcio")
 async def test_grpcios_graceful_stop_loses_nothing():
     async with grpc_server() as (port, _, server), connected(port) as connection:
         call = start(connection, b"/test.Echo/Chat")
@@ -263,6 +265,7 @@ async def test_grpcio_killed_is_unavailable():
         assert (await call.outcome()).status in (1, 14)
 
 
+@pytest.mark.capability("gRPC interop cases: our client, their server, over TLS", peer="grpcio")
 async def test_grpcios_tls(tmp_path):
     authority = trustme.CA()
     cert = authority.issue_cert("localhost")

@@ -7,11 +7,14 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.echo_service import serving
 
 SCRIPT = Path(__file__).parents[1] / "support" / "ask_with_grpcio.py"
 
 
+@pytest.mark.capability("health and reflection", peer="grpcio")
 async def test_health_and_reflection() -> None:
     async with serving() as (_, address):
         process = await asyncio.create_subprocess_exec(
