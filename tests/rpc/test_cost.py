@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
-import pstats
 from collections import Counter
-from pathlib import Path
 
-import meshkit
 from meshkit.rpc import Channel, Client, Context, Method, Server, Servicer
+from tests.support.costs import OTHERS, functions_entered
 
-HOME = str(Path(meshkit.__file__).parent)
 ECHO = Method("/cost.v1.Cost/Echo", bytes, bytes, name="echo")
 CALLS = 3200
 AT_ONCE = 64
@@ -44,11 +41,9 @@ async def count() -> Counter[str]:
         await asyncio.gather(*(work(CALLS // AT_ONCE) for _ in range(AT_ONCE)))
         profile.disable()
     await server.close()
-    counted: Counter[str] = Counter()
-    for (file, _, _), (_, calls, *_) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]  # not in typeshed
-        if file.startswith(HOME):
-            counted[Path(file).relative_to(HOME).parts[0]] += calls
-    return Counter({room: calls / CALLS for room, calls in counted.items()})
+    counted = functions_entered(profile, CALLS)
+    del counted[OTHERS]
+    return counted
 
 
 async def test_python_calls_per_unary_call() -> None:

@@ -1,0 +1,120 @@
+"""A thousand connections with ten calls a second each: what they cost the server in CPU and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.report import Row, absent, at_most, figure
+from benchmarks.rounds import Load, Run, Serving, serving
+from benchmarks.stack import ratios
+from benchmarks.stacks.flock import Answers, connected, offer
+
+_COUNT, _RATE = 1_000, 10
+_STACKS = ("meshkit", "grpc.aio")
+_NAME = f"{_COUNT:,} connections, {_RATE} calls/s each"
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One round. ``cpu``: microseconds of the server per call answered. ``idle`` and ``busy``: KiB of the server's
+    memory per connection after one call on each, and at the end of the load. ``share``: percent of the due calls
+    answered by then. ``p50``: milliseconds from when a call was due to its answer."""
+
+    cpu: float
+    idle: float
+    busy: float
+    share: float
+    p50: float
+
+
+def rows(quick: bool) -> list[Row]:
+    """CPU per call and memory per connection; and how many of the due calls the server managed, how late."""
+    if lacking := _lacking():
+        return [absent(_NAME, lacking)]
+    seconds, count = (3.0, 1) if quick else (8.0, 3)
+    found: dict[str, list[_Found]] = {stack: [] for stack in _STACKS}
+    for _ in range(count):
+        for stack in _STACKS:
+            with serving(Run(stack, Load())) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                found[stack].append(runner.run(_measure(server, seconds)))
+    return list(_shown(found))
+
+
+def _lacking() -> str:
+    if not Path("/proc/self/stat").exists():
+        return "needs Linux's /proc to see what a server process uses"
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most[1] != resource.RLIM_INFINITY and most[1] < _COUNT + 200:
+        return f"needs {_COUNT + 200} open files in a process (ulimit -n {_COUNT + 200}), here are {most[1]}"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(most[0], _COUNT + 200), most[1]))
+    return ""
+
+
+async def _measure(server: Serving, seconds: float) -> _Found:
+    answers = Answers()
+    (warm,) = await connected(server.port, 1, answers)
+    await offer([warm], 1_000, 0.5)
+    before = _memory(server.pid)
+    connections = await connected(server.port, _COUNT, answers)
+    await offer(connections, 0.5, 2.0)  # one call each
+    await _settled(answers)
+    idle, used, early = _memory(server.pid), _cpu(server.pid), answers.answered
+    answers.due = 0
+    answers.late.clear()
+    await offer(connections, _RATE, seconds)
+    busy, share = _memory(server.pid), 100 * (answers.answered - early) / answers.due
+    await _settled(answers)
+    for connection in (warm, *connections):
+        connection.close()
+    answered, late = answers.answered - early, sorted(answers.late)
+    return _Found(
+        cpu=(_cpu(server.pid) - used) / answered * 1e6,
+        idle=(idle - before) / _COUNT / 1024,
+        busy=(busy - before) / _COUNT / 1024,
+        share=share,
+        p50=late[len(late) // 2] * 1e3,
+    )
+
+
+async def _settled(answers: Answers) -> None:
+    """Wait until no more answers come."""
+    seen, give_up = -1, time.perf_counter() + 10
+    while seen != answers.answered and time.perf_counter() < give_up:
+        seen = answers.answered
+        await asyncio.sleep(0.3)
+
+
+def _memory(pid: int) -> int:
+    """Resident bytes of a process (proc(5), statm)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _cpu(pid: int) -> float:
+    """Seconds that a process has used, in user and in system mode (proc(5), stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def _shown(found: dict[str, list[_Found]]) -> Iterator[Row]:
+    cpu = {stack: [one.cpu for one in runs] for stack, runs in found.items()}
+    yield from (figure(f"{_NAME}, server CPU: {stack}", values, "us/call") for stack, values in cpu.items())
+    yield at_most(f"{_NAME}, server CPU: meshkit / grpc.aio", ratios(cpu["meshkit"], cpu["grpc.aio"]), "x", 1)
+    for stack, runs in found.items():
+        name, values = f"{_NAME}, server memory: {stack}", [one.busy for one in runs]
+        idle = f"with one call each so far {min(one.idle for one in runs):.3g}"
+        if stack == "meshkit":
+            yield at_most(name, values, "KiB/connection", 40, idle)
+        else:
+            yield figure(name, values, "KiB/connection", idle)
+    for stack, runs in found.items():
+        late = f"p50 {min(one.p50 for one in runs):.3g} ms after the call was due"
+        yield figure(f"{_NAME}, answered: {stack}", [one.share for one in runs], "% of due", late)
