@@ -9,17 +9,13 @@ from typing import Any
 import structlog
 from structlog.testing import capture_logs
 
-from meshkit.observe import log
-
 
 @contextmanager
 def captured_events() -> Iterator[list[MutableMapping[str, Any]]]:
     """All events inside of the block: ``event``, ``log_level`` and the event's own facts."""
     structlog.configure()
-    log._bound.cache_clear()
     try:
         with capture_logs() as events:
             yield events
     finally:
         structlog.reset_defaults()
-        log._bound.cache_clear()
