@@ -23,6 +23,7 @@ from meshkit.tasks import Scope
 from meshkit.xds import TYPES, AdsMachine, Node, ResourceType, Verdict, decode_updates, prepare
 
 from .options import DiscoveryOptions
+from .refusal import next_step
 from .slicing import Slicer
 
 __all__ = ["AdsStream", "StreamStatistics"]
@@ -155,11 +156,12 @@ class AdsStream:
     def _failed(self, error: Exception) -> None:
         if self._reopening:
             return
-        self.error = str(error)
+        step = next_step(error)
+        self.error = f"{error}; {step}" if step else str(error)
         if self.answered:
-            _LOG.debug("ADS stream ended", address=self._options.address, error=self.error)
-        elif self.error != self._complained:  # once for as long as it fails in the same way
-            self._complained = self.error
+            _LOG.debug("ADS stream ended", address=self._options.address, error=str(error))
+        elif self._complained != (step or self.error):  # once for as long as it fails in the same way
+            self._complained = step or self.error
             _LOG.warning("control plane not reached", address=self._options.address, error=self.error)
 
     def _metadata(self) -> MetadataLike | None:

@@ -42,7 +42,7 @@ HOST = "greeter.demo.svc.cluster.local"
 CLIENT = "127.0.0.99"  # the client's own address, where nobody listens
 DELTA: Mapping[str, Any] = {"xds": "delta"}
 LIGHT: Mapping[str, Any] = {"xds": "sotw", "generator": "grpc"}
-_PEERS = {"istiod delta": DELTA}
+_PEERS = {"istiod delta": DELTA, "istiod grpc/SotW": LIGHT}
 
 Object = dict[str, Any]
 
@@ -69,10 +69,16 @@ async def greeters(names: Mapping[str, str], port: int = 0) -> AsyncIterator[int
 
 @asynccontextmanager
 async def caller(istiod: Istiod, mode: Mapping[str, Any] = DELTA, **settings: Any) -> AsyncIterator[GreeterClient]:
-    """A client in namespace ``demo`` that looks for the greeter at ``HOST:80``."""
-    where = {"interfaces": {"helloworld.v1.Greeter": f"{HOST}:80"}, "namespace": "demo", "address": CLIENT}
-    async with Mesh(istiod.address, **{"wait": 10.0, **where, **mode, **settings}) as mesh:
+    """A client of the greeter, over a `member` of its own."""
+    async with member(istiod, mode, **settings) as mesh:
         yield GreeterClient(mesh)
+
+
+def member(istiod: Istiod | str, mode: Mapping[str, Any] = DELTA, **settings: Any) -> Mesh:
+    """A process's part in the mesh, in namespace ``demo``, that looks for the greeter at ``HOST:80``."""
+    address = istiod if isinstance(istiod, str) else istiod.address
+    where = {"interfaces": {"helloworld.v1.Greeter": f"{HOST}:80"}, "namespace": "demo", "address": CLIENT}
+    return Mesh(address, **{"wait": 10.0, **where, **mode, **settings})
 
 
 async def settle(client: GreeterClient, names: set[str], calls: int = 30, **options: Any) -> None:
