@@ -6,7 +6,6 @@ taken whole with one comparison in C; only items in a run that changed are decod
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -30,10 +29,9 @@ class Run:
 class Part:
     """The runs of one bulk field: those of the last decode, by the bytes of their first item, and the new ones."""
 
-    __slots__ = ("_by_first", "_first", "_items", "_notes", "_start", "_stop", "new", "old")
+    __slots__ = ("_by_first", "_first", "_items", "_notes", "_start", "_stop", "new")
 
     def __init__(self) -> None:
-        self.old: list[Run] = []
         self._by_first: dict[bytes, Run] = {}
         self.begin()
 
@@ -42,12 +40,9 @@ class Part:
         self.new: list[tuple[bytes, Run]] = []
         self._reset(0)
 
-    def commit(self) -> tuple[list[Any], list[Any]]:
-        """The decode succeeded. Returns the items of runs that are new, and of runs that did not come again."""
-        runs = [run for _, run in self.new]
-        changes = _items_only_in(runs, self.old), _items_only_in(self.old, runs)
-        self.old, self._by_first = runs, dict(self.new)
-        return changes
+    def commit(self) -> None:
+        """The decode succeeded: its runs are those to find next time."""
+        self._by_first = dict(self.new)
 
     def _reset(self, start: int) -> None:
         self._start = self._stop = start
@@ -83,24 +78,15 @@ class Part:
             self._reset(self._stop)
 
 
-def _items_only_in(runs: list[Run], others: list[Run]) -> list[Any]:
-    """The items of ``runs`` that are not, by identity, among ``others``."""
-    there = Counter(map(id, others))
-    there.subtract(map(id, runs))
-    return [item for run in runs if there[id(run)] < 0 for item in run.items]
-
-
 class Memo:
     """What the last decode of one resource left: pass it to every decode of that resource.
 
     Only for objects that nobody changes: an item that comes again is the same object. A decode that fails leaves the
-    memo as it was; whoever refuses a value that was decoded should know that the next difference is from that value.
+    memo as it was.
     """
 
     def __init__(self) -> None:
         self._parts: dict[str, Part] = {}
-        self._added: list[Any] = []
-        self._removed: list[Any] = []
 
     def part(self, key: str) -> Part:
         """The part of the bulk field ``key``."""
@@ -116,26 +102,5 @@ class Memo:
 
     def commit(self) -> None:
         """The decode succeeded: its runs are those to compare with next time."""
-        changes = [part.commit() for part in self._parts.values()]
-        self._added = [item for added, _ in changes for item in added]
-        self._removed = [item for _, removed in changes for item in removed]
-
-    @property
-    def added(self) -> list[Any]:
-        """Items of the last decode that the one before did not have, by value."""
-        return _difference(self._added, self._removed)
-
-    @property
-    def removed(self) -> list[Any]:
-        """Items of the decode before the last one that the last one does not have, by value."""
-        return _difference(self._removed, self._added)
-
-
-def _difference(left: list[Any], right: list[Any]) -> list[Any]:
-    """``left`` without what ``right`` has, counting duplicates; all of ``left`` where items cannot be hashed."""
-    try:
-        there = Counter(right)
-        left_counts = Counter(left)
-    except TypeError:
-        return left
-    return list((left_counts - there).elements())
+        for part in self._parts.values():
+            part.commit()

@@ -1,4 +1,4 @@
-"""Says once per version of a resource what the control plane asks for and we do not do yet."""
+"""Says what the control plane asks for and we do not do yet: of each resource once, and again where that changes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = ["Report", "unobeyed"]
 
 _LOG = event_logger("meshkit.discovery")
 _RETRY_ON = "virtual_hosts.routes.route.retry_policy.retry_on"
+_NOTHING: tuple[bytes, Mapping[str, int]] = (b"", {})
 _TLS_MODE = "endpoints.lb_endpoints.metadata.tlsMode[istio]"
 
 
@@ -57,18 +58,21 @@ _FINDERS: dict[type, Callable[[Any], Mapping[str, int]]] = {
 
 
 class Report:
-    """Remembers which version of each resource was reported."""
+    """Remembers what of each resource was reported."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[ResourceType, str], bytes] = {}
+        self._told: dict[tuple[ResourceType, str], tuple[bytes, Mapping[str, int]]] = {}
 
     def tell(self, kind: ResourceType, entry: Entry | None) -> None:
-        """Warn about an entry's resource, once per version of it."""
-        if entry is None or entry.resource is None or self._told.get((kind, entry.name)) == entry.key:
+        """Warn about an entry's resource, unless the same was said of the version before."""
+        if entry is None or entry.resource is None:
             return
-        self._told[kind, entry.name] = entry.key
+        key, before = self._told.get((kind, entry.name), _NOTHING)
+        if key == entry.key:
+            return
         fields = unobeyed(entry.resource)
-        if fields:
+        self._told[kind, entry.name] = entry.key, fields
+        if fields and fields.keys() != before.keys():
             _LOG.warning(
                 "configuration that is not obeyed yet",
                 type=kind.name,

@@ -50,50 +50,51 @@ def items(count: int, prefix: str = "k") -> list[Item]:
 def test_one_change_among_many() -> None:
     memo, before = Memo(), items(1000)
     first = CODEC.decode(CODEC.encode(top(before)), None, memo)
-    assert memo.added == before
     after = [*before]
     after[500] = Item("k500", 7)
     second = CODEC.decode(CODEC.encode(top(after)), None, memo)
     assert second == top(after)
-    assert (memo.added, memo.removed) == ([Item("k500", 7)], [Item("k500", 500)])
-    same = sum(a is b for a, b in zip(first.groups[0].items, second.groups[0].items, strict=True))
-    assert same == 1000 - 64
+    assert _kept(first, second) == 1000 - 64
+
+
+def _kept(first: Top, second: Top) -> int:
+    """How many items of ``second`` are the very objects that ``first`` has."""
+    there = {id(item) for group in first.groups for item in group.items}
+    return sum(id(item) in there for group in second.groups for item in group.items)
 
 
 def test_nothing_changed_is_nothing_decoded() -> None:
     memo, data = Memo(), CODEC.encode(top(items(200), items(10, "x")))
     first = CODEC.decode(data, None, memo)
     second = CODEC.decode(data, None, memo)
-    assert (memo.added, memo.removed) == ([], [])
     pairs = zip(first.groups, second.groups, strict=True)
     assert all(a is b for one, two in pairs for a, b in zip(one.items, two.items, strict=True))
 
 
 def test_inserting_and_removing_moves_no_one_else() -> None:
     memo, before = Memo(), items(300)
-    CODEC.decode(CODEC.encode(top(before)), None, memo)
+    first = CODEC.decode(CODEC.encode(top(before)), None, memo)
     changed = [Item("new", 1), *before[:100], *before[101:]]
-    assert CODEC.decode(CODEC.encode(top(changed)), None, memo) == top(changed)
-    assert (memo.added, memo.removed) == ([Item("new", 1)], [before[100]])
+    second = CODEC.decode(CODEC.encode(top(changed)), None, memo)
+    assert second == top(changed)
+    assert _kept(first, second) >= 300 - 2 * 64
 
 
 def test_a_failed_decode_leaves_the_memo_as_it_was() -> None:
     memo, data = Memo(), CODEC.encode(top(items(100)))
-    CODEC.decode(data, None, memo)
+    first = CODEC.decode(data, None, memo)
     with pytest.raises(DecodeError):
         CODEC.decode(data[:-1], None, memo)
-    CODEC.decode(data, None, memo)
-    assert (memo.added, memo.removed) == ([], [])
+    assert _kept(first, CODEC.decode(data, None, memo)) == 100
 
 
 def test_an_abandoned_slicing_leaves_the_memo_as_it_was() -> None:
     memo, data = Memo(), CODEC.encode(top(items(300)))
-    CODEC.decode(data, None, memo)
+    first = CODEC.decode(data, None, memo)
     steps = CODEC.sliced(CODEC.encode(top(items(300, "other"))), None, memo)
     assert next(steps) == 64
     steps.close()
-    CODEC.decode(data, None, memo)
-    assert (memo.added, memo.removed) == ([], [])
+    assert _kept(first, CODEC.decode(data, None, memo)) == 300
 
 
 def test_unprojected_fields_are_counted_again_from_memory() -> None:
@@ -111,12 +112,7 @@ pools = st.lists(st.lists(st.integers(0, 30), max_size=90), max_size=3)
 
 @given(st.lists(pools, max_size=5))
 def test_any_history_reads_as_without_memory(history: list[list[list[int]]]) -> None:
-    memo, before = Memo(), list[Item]()
+    memo = Memo()
     for version in history:
         expected = top(*([Item(f"k{number}", number) for number in group] for group in version))
         assert CODEC.decode(CODEC.encode(expected), None, memo) == expected
-        now = [item for group in expected.groups for item in group.items]
-        assert set(memo.added) >= set(now) - set(before)
-        assert set(memo.removed) >= set(before) - set(now)
-        assert not set(memo.removed) & (set(now) - set(before))
-        before = now
