@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity, Registration
+from meshkit.discovery import Discovery, Registration
 from meshkit.errors import DeadlineExceeded, Unavailable
+from meshkit.mesh.access import discovery_options
 from meshkit.mesh.clusters import Pools
 from meshkit.mesh.interfaces import Clusters, Interface, View
 from meshkit.mesh.serving import MeshServer
-from meshkit.mesh.settings import Settings, load_settings
+from meshkit.mesh.settings import load_settings
 from meshkit.mesh.stack import AnyCall, Stack
 from meshkit.net import ConnectionFailed, Pool
 from meshkit.rpc import GrpclibCompat, Interceptor
@@ -65,7 +66,7 @@ class Mesh(GrpclibCompat):
         self._stack = Stack(self._views, self._find, self._warm)
         self.mesh_unary = self._stack.unary  # the `meshkit.rpc.Caller` protocol: calls go straight down the column
         self.mesh_open = self._stack.open
-        self._discovery = Discovery(_discovery_options(self.settings))
+        self._discovery = Discovery(discovery_options(self.settings))
         self._closed = False
 
     def __repr__(self) -> str:
@@ -174,15 +175,6 @@ class Mesh(GrpclibCompat):
                 async with asyncio.timeout(min(grace, _WITHDRAWAL)):
                     await self._discovery.announced()
         await server.close(grace)
-
-
-def _discovery_options(settings: Settings) -> DiscoveryOptions:
-    identity = NodeIdentity(
-        service=settings.service, namespace=settings.namespace, address=settings.ip, labels=settings.labels
-    )
-    return DiscoveryOptions(
-        address=settings.control_plane, identity=identity, mode=settings.xds, static=settings.interfaces
-    )
 
 
 def _nobody(call: AnyCall, interface: Interface) -> str:

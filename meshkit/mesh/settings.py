@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from math import inf
 from typing import Any
 
 from meshkit.errors import ConfigError
@@ -16,8 +17,16 @@ from meshkit.errors import ConfigError
 __all__ = ["Settings", "load_settings"]
 
 
-def _setting(default: Any, env: str, meaning: str, parse: Callable[[str], Any] = str) -> Any:
-    metadata = {"env": env, "meaning": meaning, "parse": parse}
+def _setting(
+    default: Any,
+    env: str,
+    meaning: str,
+    parse: Callable[[str], Any] = str,
+    check: Callable[[Any], None] = lambda value: None,
+) -> Any:
+    """One line of the table: ``parse`` makes a value of text, wherever that is from; ``check`` raises ValueError for a
+    value that cannot be used."""
+    metadata = {"env": env, "meaning": meaning, "parse": parse, "check": check}
     if isinstance(default, dict):
         return field(default_factory=dict[str, str], metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -34,20 +43,25 @@ def _pairs(text: str) -> dict[str, str]:
     return pairs
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not value >= 0:
-        raise ValueError("must not be negative")
-    return value
+def _words(text: str) -> tuple[str, ...]:
+    """``a,b`` as a tuple."""
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return text
+def _one_of(*words: str) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(word or repr(word) for word in words)}")
 
-    return parse
+    return check
+
+
+def _between(least: float, most: float = inf) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if not least <= value <= most:
+            raise ValueError(f"must be {least} to {most}" if most < inf else f"must be at least {least}")
+
+    return check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +71,46 @@ class Settings:
     control_plane: str = _setting(
         "127.0.0.1:15010", "MESHKIT_CONTROL_PLANE", "where the control plane listens: host:port, or unix:/path"
     )
+    root_cert: str = _setting(
+        "",
+        "MESHKIT_ROOT_CERT",
+        "PEM file of the control plane's CA, which makes the connection TLS; or the word system",
+    )
+    server_name: str = _setting(
+        "", "MESHKIT_SERVER_NAME", "the name in the control plane's certificate; default: the host of its address"
+    )
+    token_file: str = _setting(
+        "", "MESHKIT_TOKEN_FILE", "the service-account token shown to the control plane, read for every stream"
+    )
+    cluster_id: str = _setting("Kubernetes", "MESHKIT_CLUSTER_ID", "Istio's name of the cluster that this runs in")
     service: str = _setting("", "MESHKIT_SERVICE", "the service this process belongs to; its host is made from it")
     namespace: str = _setting("default", "MESHKIT_NAMESPACE", "the Kubernetes namespace, also of the service's host")
     labels: Mapping[str, str] = _setting(
         {}, "MESHKIT_LABELS", "labels of this workload, which subsets select on: version=v1,zone=a", _pairs
     )
     address: str = _setting("", "MESHKIT_ADDRESS", "the IP announced, and listened on; default: found from the route")
-    service_port: int = _setting(80, "MESHKIT_SERVICE_PORT", "the port of the service's host that callers name", int)
+    service_port: int = _setting(
+        80, "MESHKIT_SERVICE_PORT", "the port of the service's host that callers name", int, _between(1, 65535)
+    )
     xds: str = _setting(
-        "delta", "MESHKIT_XDS", "the variant of the ADS stream: delta or sotw", _choice("delta", "sotw")
+        "delta", "MESHKIT_XDS", "the variant of the ADS stream: delta or sotw", check=_one_of("delta", "sotw")
+    )
+    generator: str = _setting(
+        "", "MESHKIT_GENERATOR", "Istio's generator of resources: none or grpc", check=_one_of("", "grpc")
+    )
+    strategies: tuple[str, ...] = _setting(
+        ("static", "standard"), "MESHKIT_STRATEGIES", "the ways to find interfaces, in their order", _words
     )
     interfaces: Mapping[str, str] = _setting(
         {}, "MESHKIT_INTERFACES", "where interfaces live, asked first: helloworld.v1.Greeter=greeter.default:80", _pairs
     )
-    wait: float = _setting(5.0, "MESHKIT_WAIT", "how long a call waits for an interface that nobody provides", _seconds)
-    grace: float = _setting(10.0, "MESHKIT_GRACE", "how long running calls may go on when a server stops", _seconds)
-    connections: int = _setting(3, "MESHKIT_CONNECTIONS", "connections kept to one endpoint", int)
+    wait: float = _setting(
+        5.0, "MESHKIT_WAIT", "how long a call waits for an interface that nobody provides", float, _between(0)
+    )
+    grace: float = _setting(
+        10.0, "MESHKIT_GRACE", "how long running calls may go on when a server stops", float, _between(0)
+    )
+    connections: int = _setting(3, "MESHKIT_CONNECTIONS", "connections kept to one endpoint", int, _between(1))
 
     @property
     def host(self) -> str:
@@ -93,28 +131,27 @@ def load_settings(arguments: Mapping[str, Any], environment: Mapping[str, str] =
     known = {item.name: item for item in fields(Settings)}
     if unknown := sorted(set(arguments) - set(known)):
         raise ConfigError(f"Mesh has no setting {unknown[0]!r}; there are: {', '.join(known)}")
-    values = {name: value for name, value in arguments.items() if value is not None}
+    values: dict[str, Any] = {}
     for name, item in known.items():
-        if name not in values and (text := environment.get(item.metadata["env"])):
-            values[name] = _parse(item.metadata["env"], text, item.metadata["parse"])
-    return _checked(Settings(**values))
+        if (value := arguments.get(name)) is not None:
+            values[name] = _read(item, value, f"Mesh({name}={value!r})")
+        elif text := environment.get(item.metadata["env"]):
+            values[name] = _read(item, text, f"environment variable {item.metadata['env']}={text!r}")
+    if values.get("generator") == "grpc":
+        values.setdefault("xds", "sotw")  # Istio's grpc generator is not usable over the other one
+    return Settings(**values)
 
 
-def _parse(name: str, text: str, parse: Callable[[str], Any]) -> Any:
+def _read(item: Field[Any], value: Any, where: str) -> Any:
     try:
-        return parse(text)
-    except ValueError as error:
-        raise ConfigError(f"environment variable {name}={text!r}: {error}") from None
-
-
-def _checked(settings: Settings) -> Settings:
-    if settings.xds not in ("delta", "sotw"):
-        raise ConfigError(f"Mesh(xds={settings.xds!r}): must be delta or sotw")
-    if not 0 < settings.service_port < 65536:
-        raise ConfigError(f"Mesh(service_port={settings.service_port!r}): must be a port, 1 to 65535")
-    if settings.connections < 1:
-        raise ConfigError(f"Mesh(connections={settings.connections!r}): must be at least 1")
-    return settings
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if isinstance(value, str):
+            value = item.metadata["parse"](value)
+        item.metadata["check"](value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return value
 
 
 def _local_ip(control_plane: str) -> str:

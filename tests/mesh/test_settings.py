@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,12 @@ def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
     [
         ("MESHKIT_LABELS", "version", "is not name=value"),
         ("MESHKIT_XDS", "rest", "must be one of delta, sotw"),
-        ("MESHKIT_WAIT", "-1", "must not be negative"),
+        ("MESHKIT_GENERATOR", "api", "must be one of '', grpc"),
+        ("MESHKIT_WAIT", "-1", "must be at least 0"),
+        ("MESHKIT_WAIT", "nan", "must be at least 0"),
         ("MESHKIT_SERVICE_PORT", "http", "invalid literal"),
+        ("MESHKIT_SERVICE_PORT", "70000", "must be 1 to 65535"),
+        ("MESHKIT_CONNECTIONS", "0", "must be at least 1"),
     ],
 )
 def test_a_bad_variable_is_named(name: str, text: str, said: str) -> None:
@@ -34,10 +39,35 @@ def test_a_bad_variable_is_named(name: str, text: str, said: str) -> None:
         load_settings({}, {name: text})
 
 
-@pytest.mark.parametrize("bad", [{"xds": "rest"}, {"service_port": 0}, {"connections": 0}, {"port": 1}])
-def test_a_bad_argument_is_named(bad: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(bad))):
-        load_settings(bad, {})
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("xds", "rest", "must be one of delta, sotw"),
+        ("service_port", 0, "must be 1 to 65535"),
+        ("connections", 0, "must be at least 1"),
+        ("wait", [], "not supported"),
+        ("labels", "version", "is not name=value"),
+    ],
+)
+def test_a_bad_argument_is_named(name: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"Mesh({name}={value!r})") + f".*{said}"):
+        load_settings({name: value}, {f"MESHKIT_{name.upper()}": "an argument wins"})
+
+
+def test_a_name_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no setting 'port'; there are: control_plane"):
+        load_settings({"port": 1}, {})
+
+
+def test_text_means_the_same_as_an_argument_and_as_a_variable() -> None:
+    words = {"labels": "version=v1", "wait": "2", "strategies": "standard, static"}
+    assert load_settings(words, {}) == load_settings({}, {f"MESHKIT_{k.upper()}": v for k, v in words.items()})
+    assert load_settings({"root_cert": Path("/ca.pem")}, {}).root_cert == "/ca.pem"
+
+
+def test_the_light_generator_takes_the_variant_that_it_works_with() -> None:
+    assert load_settings({"generator": "grpc"}, {}).xds == "sotw"
+    assert load_settings({"generator": ""}, {"MESHKIT_GENERATOR": "grpc"}).xds == "delta"
 
 
 def test_the_docs_have_every_setting_with_its_variable_and_default() -> None:

@@ -77,9 +77,12 @@ class Stream:
 
 
 class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
-    """Serve the resources put into it. ``quiet``: (type, name) of what is never answered."""
+    """Serve the resources put into it. ``quiet``: (type, name) of what is never answered. ``credentials``: for TLS;
+    ``listen``: a unix socket in place of a port."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None, listen: str = "") -> None:
+        self._credentials = credentials
+        self._listen = listen
         self.resources: dict[str, dict[str, Any]] = {CDS: {}, EDS: {}, RDS: {}}
         self.streams: list[Stream] = []
         self.live: list[Stream] = []
@@ -98,13 +101,16 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
     @property
     def address(self) -> str:
         """Where it listens."""
-        return f"127.0.0.1:{self.port}"
+        return self._listen or f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         """Listen, on the same port as before if there was one."""
         self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        if self._credentials is None:
+            self.port = self._server.add_insecure_port(self.address)
+        else:
+            self.port = self._server.add_secure_port(self.address, self._credentials)
         await self._server.start()
 
     async def stop(self) -> None:
