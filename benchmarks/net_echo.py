@@ -36,6 +36,9 @@ class _Reply:
         self.stream.reply(data)
         self.stream.release()
 
+    def on_unary(self, data: bytes) -> None:
+        self.on_message(data)
+
     def on_half_close(self) -> None: ...
     def on_cancel(self, reason: str) -> None:
         self.stream.release()
@@ -58,6 +61,9 @@ class _Call:
     def on_headers(self, fields: Any) -> None: ...
     def on_message(self, data: bytes) -> None: ...
     def on_writable(self) -> None: ...
+    def on_unary(self, fields: Any, data: bytes, outcome: Outcome) -> None:
+        self.on_end(outcome)
+
     def on_end(self, outcome: Outcome) -> None:
         if not self.ended.done():
             self.ended.set_result(outcome)

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from time import process_time
 
 from benchmarks.report import Row, at_least, at_most, machine, table
-from meshkit.wire import Connection, Headers, Limits, Message, Role, Trailers
+from meshkit.wire import Connection, Limits, Message, Role, Trailers, UnaryRequest, UnaryResponse
 
 __all__ = ["calls_per_rpc", "main", "rows", "unary"]
 
 _GOAL_US = 10.0
-_GOAL_CALLS = 64
+_GOAL_CALLS = 37
 _REQUEST = (
     (b":method", b"POST"),
     (b":scheme", b"http"),
@@ -38,20 +38,13 @@ _TRAILERS = ((b"grpc-status", b"0"),)
 def unary(client: Connection, server: Connection, in_flight: int, message: bytes) -> None:
     """One turn of both ends: ``in_flight`` calls, their replies, and whatever the engines say besides."""
     for _ in range(in_flight):
-        client.send_message(client.open_stream(_REQUEST), message, end=True)
+        client.open_unary(_REQUEST, message)
     for event in server.receive(client.take_output(), 0.0):
-        if type(event) is Message:
-            stream = event.stream
-            server.acknowledge(stream, len(event.data))
-            server.send_headers(stream, _HEADERS)
-            server.send_message(stream, event.data)
-            server.send_headers(stream, _TRAILERS, end=True)
+        if type(event) is UnaryRequest or type(event) is Message:  # the first calls come event by event
+            server.send_unary(event.stream, _HEADERS, event.data, _TRAILERS)
     ended = 0
     for event in client.receive(server.take_output(), 0.0):
-        if type(event) is Message:
-            client.acknowledge(event.stream, len(event.data))
-        elif type(event) is Trailers or (type(event) is Headers and event.end):
-            ended += 1
+        ended += type(event) is UnaryResponse or type(event) is Trailers
     assert ended == in_flight
     server.receive(client.take_output(), 0.0)
 

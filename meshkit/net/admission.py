@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import ErrorCode, HalfClosed, Headers, Message, Reset, Stream, Trailers, Writable
+from meshkit.wire import ErrorCode, HalfClosed, Headers, Message, Reset, Stream, Trailers, UnaryRequest, Writable
 
 from .events import Handlers
 from .link import LOG
@@ -55,6 +55,7 @@ class Admission:
         self._known: dict[int, tuple[RawHeaders, Request | Refusal]] = {}
         self._later: dict[int, tuple[Timer, Refusal]] = {}
         self.handlers: Handlers = {
+            UnaryRequest: self._unary,
             Headers: self._headers,
             Message: self._message,
             HalfClosed: self._half_closed,
@@ -63,19 +64,29 @@ class Admission:
             Writable: self._writable,
         }
 
+    def _unary(self, event: UnaryRequest) -> None:
+        call = self._begin(event.stream, event.fields, True)
+        if call is not None:
+            call.sink.on_unary(event.data)
+
     def _headers(self, event: Headers) -> None:
-        stream, link = event.stream, self._link
+        self._begin(event.stream, event.fields, event.end)
+
+    def _begin(self, stream: Stream, fields: RawHeaders, ended: bool) -> ServerStream | None:
+        """A new call, accepted; None where there is none."""
+        link = self._link
         if stream.closed:  # reset in the same batch of frames: no handler has to know
-            return
+            return None
         if self._full():
             self.refused += 1
             link.engine.reset(stream, ErrorCode.REFUSED_STREAM)
-            return
-        request = self._read(event.fields)
+            return None
+        known = self._known.get(id(fields))
+        request = self._read(fields) if known is None else known[1]
         if isinstance(request, Refusal):
-            self._refuse(stream, request, event.end)
-            return
-        call = ServerStream(link, stream, request, event.fields)
+            self._refuse(stream, request, ended)
+            return None
+        call = ServerStream(link, stream, request, fields)
         stream.context = call
         link.running += 1
         self.started += 1
@@ -83,6 +94,7 @@ class Admission:
         if request.timeout is not None:
             call.arm(request.timeout)
         self._accept(call)
+        return call
 
     def _full(self) -> bool:
         """Whether another handler, or another reply, would be too much."""
@@ -91,9 +103,6 @@ class Admission:
 
     def _read(self, fields: RawHeaders) -> Request | Refusal:
         """What the fields say; read once for requests alike, for which the engine gives the very same tuple."""
-        known = self._known.get(id(fields))
-        if known is not None:
-            return known[1]
         request = read_request(fields)
         if len(self._known) >= _REMEMBERED:
             del self._known[next(iter(self._known))]

@@ -14,7 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import ErrorCode, GoAway, PingReceived, Pong, Role, SettingsChanged, StreamsExhausted, Terminated
+from meshkit.wire import (
+    ErrorCode,
+    GoAway,
+    PingReceived,
+    Pong,
+    Role,
+    SettingsChanged,
+    Stream,
+    StreamsExhausted,
+    Terminated,
+)
 
 from .address import Address
 from .chores import Keepalive
@@ -129,7 +139,9 @@ class ClientConnection(Link):
         self.started += 1
         call = ClientStream(self, sink)
         request = self._fields(path, authority, encoding, fields)
-        if self._waiting or not self._start(call, request, encoding, max_receive, end and message is None):
+        if end and message is not None and encoding is None and not self._waiting and self.engine.can_open:
+            self._opened(call, self.engine.open_unary(request, message, call, max_receive))
+        elif self._waiting or not self._start(call, request, encoding, max_receive, end and message is None):
             call.wait((request, encoding, max_receive), message, end)
             self._waiting.append(call)
         elif message is not None and call.stream is not None:
@@ -146,13 +158,16 @@ class ClientConnection(Link):
             return False
         if encoding is not None:
             stream.send_encoding = encoding
+        self._opened(call, stream)
+        return True
+
+    def _opened(self, call: ClientStream, stream: Stream) -> None:
         call.stream = stream
         self.opened_id = stream.id
         if stream.id > _ROTATE_AT:
             self.retire("stream identifiers run out")
         if not self.waking:
             self.wake()
-        return True
 
     def _start_waiting(self) -> None:
         waiting = self._waiting
@@ -179,9 +194,13 @@ class ClientConnection(Link):
     def end(self, call: ClientStream, outcome: Outcome) -> None:
         """``call`` is over with ``outcome``."""
         sink = call.sink
+        self.over(call)
+        sink.on_end(outcome)
+
+    def over(self, call: ClientStream) -> None:
+        """``call`` was answered."""
         self.answered += 1
         self._over(call)
-        sink.on_end(outcome)
 
     def _over(self, call: ClientStream) -> None:
         call.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import Connection, ErrorCode, HalfClosed, Headers, Message, Reset, Trailers, Writable
+from meshkit.wire import Connection, ErrorCode, HalfClosed, Headers, Message, Reset, Trailers, UnaryResponse, Writable
 
 from .client_stream import ClientStream
 from .events import Handlers
@@ -30,18 +30,21 @@ class _Owner(Protocol):
     @property
     def full(self) -> bool: ...
     def end(self, call: ClientStream, outcome: Outcome) -> None: ...
+    def over(self, call: ClientStream) -> None: ...
 
 
 class Responses:
     """Handlers for the events of a client's streams."""
 
-    __slots__ = ("_good_headers", "_owner", "_reading", "handlers")
+    __slots__ = ("_ends", "_good_headers", "_owner", "_reading", "handlers")
 
     def __init__(self, owner: _Owner) -> None:
         self._owner = owner
         self._reading = owner.reading
         self._good_headers: RawHeaders = ()
+        self._ends: tuple[RawHeaders, Outcome] = ((), Outcome(0))
         self.handlers: Handlers = {
+            UnaryResponse: self._unary,
             Headers: self._headers,
             Message: self._message,
             Trailers: self._trailers,
@@ -49,6 +52,18 @@ class Responses:
             Reset: self._reset,
             Writable: self._writable,
         }
+
+    def _unary(self, event: UnaryResponse) -> None:
+        call: ClientStream = event.stream.context
+        if call.over:
+            return
+        trailers, outcome = self._ends
+        if event.trailers is not trailers:  # the engine gives the same tuple for the same block
+            outcome = from_trailers(event.trailers, trailers_only=False)
+            self._ends = (event.trailers, outcome)
+        sink = call.sink
+        self._owner.over(call)
+        sink.on_unary(event.fields, event.data, outcome)
 
     def _headers(self, event: Headers) -> None:
         call: ClientStream = event.stream.context

@@ -30,6 +30,7 @@ class _Nobody:
 
     def on_message(self, data: bytes) -> None: ...
     def on_half_close(self) -> None: ...
+    def on_unary(self, data: bytes) -> None: ...
     def on_cancel(self, reason: CancelReason) -> None: ...
     def on_writable(self) -> None: ...
 
@@ -137,12 +138,19 @@ class ServerStream:
         """Headers if not sent, one message and OK trailers in one step: the whole answer of a unary call."""
         if self.over:
             return
-        engine, stream = self._link.engine, self._stream
-        if not self.headers_sent:
+        link = self._link
+        engine, stream = link.engine, self._stream
+        last = (*_OK_TRAILERS, *trailers) if trailers else _OK_TRAILERS
+        if not self.headers_sent and not compress:
             self.headers_sent = True
-            engine.send_headers(stream, self._head())
+            self.close()
+            engine.send_unary(stream, self._head(), data, last)
+            if not link.waking:
+                link.wake()
+            return
+        self.send_headers()
         engine.send_message(stream, data, compressed=compress)
-        self._finish((*_OK_TRAILERS, *trailers) if trailers else _OK_TRAILERS)
+        self._finish(last)
 
     def _finish(self, fields: RawHeaders) -> None:
         self.close()
@@ -156,8 +164,9 @@ class ServerStream:
         if self.over:
             return
         link = self._link
-        self.unread -= size
-        link.reading.consumed(size)
+        taken = min(size, self.unread)  # a request that came in one piece is not among what is unread
+        self.unread -= taken
+        link.reading.consumed(taken)
         link.engine.acknowledge(self._stream, size)
         if link.engine.output_size:
             link.wake()

@@ -29,6 +29,11 @@ class ClientSink(Protocol):
         """The call is over."""
         ...
 
+    def on_unary(self, fields: RawHeaders, data: bytes, outcome: Outcome) -> None:
+        """`on_headers`, `on_message` and `on_end` in one, where a whole response came in one piece. Nothing is to be
+        acknowledged."""
+        ...
+
     def on_writable(self) -> None:
         """`ClientStream.writable` was false and is true again."""
         ...
@@ -43,6 +48,11 @@ class ServerSink(Protocol):
 
     def on_half_close(self) -> None:
         """No request message follows."""
+        ...
+
+    def on_unary(self, data: bytes) -> None:
+        """`on_message` and `on_half_close` in one, where a whole request came in one piece. Nothing is to be
+        acknowledged."""
         ...
 
     def on_cancel(self, reason: CancelReason) -> None:

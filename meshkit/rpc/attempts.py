@@ -220,6 +220,11 @@ class Attempts(Invocation):
     def on_message(self, data: bytes) -> None:
         self._inbox.put(data)
 
+    def on_unary(self, fields: RawHeaders, data: bytes, outcome: Outcome) -> None:
+        self.on_headers(fields)
+        self.on_message(data)
+        self.on_end(outcome)
+
     def on_end(self, outcome: Outcome) -> None:
         if outcome.status == CANCELLED.status:
             outcome = self.in_time(outcome)

@@ -94,13 +94,16 @@ class ServerCall(Context):
         if data is None:
             self._refuse(Status.UNIMPLEMENTED, f"{self.method.path} takes one request message, and none came")
             return
+        if len(data) > _LARGE:
+            self._stream.acknowledge(len(data))
+        self.on_unary(data)
+
+    def on_unary(self, data: bytes) -> None:
         try:
             request = self.method.decode_request(data)
         except DecodeError as error:
             self._refuse(Status.INTERNAL, f"the request of {self.method.path} does not decode: {error}")
             return
-        if len(data) > _LARGE:
-            self._stream.acknowledge(len(data))
         self._run(request)
 
     def on_cancel(self, reason: CancelReason) -> None:
@@ -182,16 +185,15 @@ class ServerCall(Context):
 
     def send_headers(self) -> None:
         """Send the initial metadata, if it is not sent yet, and settle on a compression."""
-        if not self._headers_sent:
-            if self.compression is not None:
-                self._choose_compression(self.compression.encode())
-            Context.send_headers(self)
-
-    def _choose_compression(self, encoding: bytes) -> None:
-        if encoding in self._stream.accept_encodings:
-            self._stream.encoding = encoding
-        else:
-            self.compression = None
+        if self._headers_sent:
+            return
+        if self.compression is not None:
+            encoding = self.compression.encode()
+            if encoding in self._stream.accept_encodings:
+                self._stream.encoding = encoding
+            else:
+                self.compression = None
+        Context.send_headers(self)
 
     # The end.
 
@@ -311,6 +313,10 @@ class StreamingCall(ServerCall):
         self._inbox.put(data)
 
     def on_half_close(self) -> None:
+        self._inbox.end()
+
+    def on_unary(self, data: bytes) -> None:
+        self._inbox.put(data)
         self._inbox.end()
 
     def on_cancel(self, reason: CancelReason) -> None:

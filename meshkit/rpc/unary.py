@@ -123,6 +123,11 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
             self._give_up(Outcome(_UNIMPLEMENTED, f"the server of {self.method.path} sent more than one reply"))
         self._message = data
 
+    def on_unary(self, fields: RawHeaders, data: bytes, outcome: Outcome) -> None:
+        self._headers = fields
+        self._message = data
+        self.on_end(outcome)
+
     def on_end(self, outcome: Outcome) -> None:
         if outcome.status == CANCELLED.status:
             outcome = self.in_time(outcome)

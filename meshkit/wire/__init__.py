@@ -15,6 +15,8 @@ from .events import (
     SettingsChanged,
     Terminated,
     Trailers,
+    UnaryRequest,
+    UnaryResponse,
     Writable,
 )
 from .faults import StreamsExhausted
@@ -42,6 +44,8 @@ __all__ = [
     "StreamsExhausted",
     "Terminated",
     "Trailers",
+    "UnaryRequest",
+    "UnaryResponse",
     "Writable",
     "decode_status_message",
     "encode_status_message",

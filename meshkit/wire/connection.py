@@ -6,8 +6,8 @@
     transport.write(engine.take_output())
     for event in engine.receive(data, clock()): ...
 
-`Sending` writes frames, `Receiving` reads them; here is what holds them together: the loop over a buffer, faults, time,
-GOAWAY, and opening streams.
+`Sending` writes frames, `Receiving` reads them, `Calls` opens streams; here is what holds them together: the loop over
+a buffer, faults, time and GOAWAY.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any, Final
-
-from meshkit.metadata import RawHeaders
+from typing import Final
 
 from . import codes
-from .codes import CONTINUATION, MAX_STREAM_ID, MIN_FRAME_SIZE, PREFACE, ErrorCode, Role, Setting
+from .calls import Calls
+from .codes import CONTINUATION, HEADERS, MAX_STREAM_ID, MIN_FRAME_SIZE, PREFACE, ErrorCode, Role, Setting
 from .control import NEVER
 from .events import Event, Reset, Terminated
-from .faults import ConnectionFault, StreamFault, StreamsExhausted
+from .faults import ConnectionFault, StreamFault
 from .grpc import encode_status_message
 from .limits import Limits
-from .receiving import Receiving
 from .stream import Stream
 
 __all__ = ["Connection", "ConnectionStatistics"]
@@ -51,7 +49,7 @@ class ConnectionStatistics:
     termination: str
 
 
-class Connection(Receiving):
+class Connection(Calls):
     """One HTTP/2 connection of either role.
 
     Times given (``now``) are seconds of any clock that only goes forward. ``next_deadline`` is when `tick` wants to be
@@ -146,6 +144,9 @@ class Connection(Receiving):
             at = start + size
             if self._unusual:
                 self._expect(kind, flags)
+            if kind == HEADERS and (after := self._whole(flags, stream_id, buffer, start, at)):
+                at = after
+                continue
             try:
                 handlers[kind](flags, stream_id & MAX_STREAM_ID, buffer, start, at)
             except StreamFault as fault:
@@ -206,28 +207,6 @@ class Connection(Receiving):
 
     # -- streams
 
-    @property
-    def can_open(self) -> bool:
-        """Whether `open_stream` may be called: the peer's limit is not reached, no side goes away, ids are left."""
-        return len(self.streams) < self.peer_max_streams and self._may_open and self._next_id <= MAX_STREAM_ID
-
-    def open_stream(
-        self, fields: RawHeaders, *, end: bool = False, context: Any = None, max_message: int | None = None
-    ) -> Stream:
-        """Open a stream with a request's header fields (a tuple). ``context`` becomes the stream's; ``max_message``
-        replaces ``limits.max_receive_message`` for it. Raises StreamsExhausted where `can_open` is False."""
-        stream_id = self._next_id
-        if len(self.streams) >= self.peer_max_streams or not self._may_open or stream_id > MAX_STREAM_ID:
-            raise StreamsExhausted
-        self._next_id = stream_id + 2
-        if max_message is None:
-            max_message = self.limits.max_receive_message
-        stream = Stream(stream_id, self._stream_send_window, self._stream_window, max_message)
-        self.streams[stream_id] = stream
-        stream.context = context
-        self.send_headers(stream, fields, end=end)
-        return stream
-
     def acknowledge(self, stream: Stream, size: int) -> None:
         """The application consumed messages of ``size`` bytes: the peer may send as much again."""
         if stream.state & 2:
@@ -271,7 +250,7 @@ class Connection(Receiving):
         """HEADERS of which only a part came count as an unfinished block, from when they began."""
         if self._open_block is not None:
             return
-        if len(self._buffer) <= _TYPE_AT or self._buffer[_TYPE_AT] != codes.HEADERS:
+        if len(self._buffer) <= _TYPE_AT or self._buffer[_TYPE_AT] != HEADERS:
             self._header_by = NEVER
         elif moved or self._header_by == NEVER:
             self._header_by = self.now + self.limits.header_timeout

@@ -21,6 +21,8 @@ __all__ = [
     "SettingsChanged",
     "Terminated",
     "Trailers",
+    "UnaryRequest",
+    "UnaryResponse",
     "Writable",
 ]
 
@@ -56,6 +58,26 @@ class HalfClosed:
     """The peer ended its half with DATA."""
 
     stream: Stream
+
+
+@dataclass(slots=True)
+class UnaryRequest:
+    """`Headers`, `Message` and `HalfClosed` in one: a whole request with one message, which came in one piece. The same
+    in several pieces, or in a way that is not the most common one, is told by the three."""
+
+    stream: Stream
+    fields: RawHeaders
+    data: bytes
+
+
+@dataclass(slots=True)
+class UnaryResponse:
+    """`Headers`, `Message` and `Trailers` in one, likewise."""
+
+    stream: Stream
+    fields: RawHeaders
+    data: bytes
+    trailers: RawHeaders
 
 
 @dataclass(slots=True)
@@ -122,6 +144,8 @@ Event = (
     | Message
     | Trailers
     | HalfClosed
+    | UnaryRequest
+    | UnaryResponse
     | Reset
     | Writable
     | SettingsChanged

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from meshkit.wire import Connection, ErrorCode, Headers, Limits, Message, Reset, Role, Stream, Terminated
-from tests.support.engines import OK, REQUEST, RESPONSE
+from tests.support.engines import OK, REQUEST, RESPONSE, apart
 from tests.support.h2peer import (
     PREFACE,
     block,
@@ -114,7 +114,7 @@ def one_connection(random: Random, role: Role, raw: bytes) -> None:
         size = random.choice((1, 10, 100, 1000, 100_000))
         if role is Role.CLIENT and engine.can_open and random.random() < 0.3:
             known.append(engine.open_stream(REQUEST, end=random.random() < 0.3))
-        for event in engine.receive(raw[at : at + size], at / 1000):
+        for event in apart(engine.receive(raw[at : at + size], at / 1000)):
             check(engine, event, over)
             if isinstance(event, Headers):
                 known.append(event.stream)

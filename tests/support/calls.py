@@ -44,6 +44,11 @@ class Call:
         self.messages.append(data)
         self.heard.set()
 
+    def on_unary(self, fields: Any, data: bytes, outcome: Outcome) -> None:
+        self.on_headers(fields)
+        self.on_message(data)
+        self.on_end(outcome)
+
     def on_end(self, outcome: Outcome) -> None:
         assert not self.over
         self.over = True
@@ -100,6 +105,10 @@ class Handler:
             self.stream.send(data)
         if not self.service.hoard:
             self.stream.acknowledge(len(data))
+
+    def on_unary(self, data: bytes) -> None:
+        self.on_message(data)
+        self.on_half_close()
 
     def on_half_close(self) -> None:
         action = self.service.methods.get(self.method)

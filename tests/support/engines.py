@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from hpack import Decoder
 
-from meshkit.wire import Connection, Event, Limits, Role, Stream, Terminated
+from meshkit.wire import (
+    Connection,
+    Event,
+    HalfClosed,
+    Headers,
+    Limits,
+    Message,
+    Role,
+    Stream,
+    Terminated,
+    Trailers,
+    UnaryRequest,
+    UnaryResponse,
+)
 from tests.support.h2peer import HEADERS, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, Frame, frame, settings
 
-__all__ = ["OK", "REQUEST", "RESPONSE", "Wire", "credits", "exchange", "frames", "handshaken", "of", "pair", "resets"]
+__all__ = [
+    "OK",
+    "REQUEST",
+    "RESPONSE",
+    "Wire",
+    "apart",
+    "credits",
+    "exchange",
+    "frames",
+    "handshaken",
+    "of",
+    "pair",
+    "resets",
+]
 
 E = TypeVar("E")
 
@@ -38,6 +64,19 @@ def frames(data: bytes) -> list[Frame]:
     return found
 
 
+def apart(events: Sequence[Event]) -> Iterator[Event]:
+    """``events``, with those of whole calls as the single ones that they stand for."""
+    for event in events:
+        if isinstance(event, UnaryRequest):
+            yield from (Headers(event.stream, event.fields, False), Message(event.stream, event.data))
+            yield HalfClosed(event.stream)
+        elif isinstance(event, UnaryResponse):
+            yield from (Headers(event.stream, event.fields, False), Message(event.stream, event.data))
+            yield Trailers(event.stream, event.trailers)
+        else:
+            yield event
+
+
 class Wire:
     """An engine and what it wrote, frame by frame."""
 
@@ -49,7 +88,7 @@ class Wire:
     def feed(self, *pieces: bytes, now: float | None = None) -> list[Event]:
         """Receive ``pieces`` at once."""
         self.now = self.now if now is None else now
-        return self.engine.receive(b"".join(pieces), self.now)
+        return list(apart(self.engine.receive(b"".join(pieces), self.now)))
 
     def output(self) -> list[Frame]:
         """What was written since the last time."""
@@ -102,8 +141,8 @@ def exchange(client: Connection, server: Connection, now: float = 0.0) -> tuple[
     for _ in range(10_000):
         if not (client.has_output or server.has_output):
             return at_client, at_server
-        at_server += server.receive(client.take_output(), now)
-        at_client += client.receive(server.take_output(), now)
+        at_server += apart(server.receive(client.take_output(), now))
+        at_client += apart(client.receive(server.take_output(), now))
     raise AssertionError("two engines that never fall silent")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshkit.wire import Connection, ErrorCode, Event, HalfClosed, Headers, Message, Pong, Reset, Role, Trailers
-from tests.support.engines import OK, REQUEST, RESPONSE, of
+from tests.support.engines import OK, REQUEST, RESPONSE, apart, of
 from tests.support.h2peer import message
 
 Theirs = h2.connection.H2Connection
@@ -34,7 +34,7 @@ def talk(ours: Connection, peer: Theirs, cut: int = 1 << 20) -> tuple[list[Event
                 if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
                     peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         for at in range(0, len(answer), cut):
-            seen += ours.receive(answer[at : at + cut], 0.0)
+            seen += apart(ours.receive(answer[at : at + cut], 0.0))
     raise AssertionError("never silent")
 
 

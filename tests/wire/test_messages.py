@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshkit.wire import HalfClosed, Headers, Limits, Message, Reset, Role, Trailers
-from tests.support.engines import OK, REQUEST, Wire, exchange, handshaken, of, pair, resets
+from tests.support.engines import OK, REQUEST, Wire, apart, exchange, handshaken, of, pair, resets
 from tests.support.h2peer import HEADERS, RESPONSE, block, data, headers, message, request
 from tests.support.h2peer import OK as OK_BLOCK
 
@@ -64,7 +64,7 @@ def test_a_message_of_8_mib_through_windows_of_64_kib(piece):
     while client.has_output or server.has_output:
         output = client.take_output()
         for at in range(0, len(output), piece):
-            events += server.receive(output[at : at + piece], 0.0)
+            events += apart(server.receive(output[at : at + piece], 0.0))
         client.receive(server.take_output(), 0.0)
     assert messages(events) == [body]
     assert client.queued == 0

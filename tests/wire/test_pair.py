@@ -21,7 +21,7 @@ from meshkit.wire import (
     Terminated,
     Trailers,
 )
-from tests.support.engines import OK, REQUEST, RESPONSE
+from tests.support.engines import OK, REQUEST, RESPONSE, apart
 from tests.support.h2peer import settings as settings_frame
 
 WINDOW = 70_000
@@ -191,7 +191,7 @@ class TwoEngines(RuleBasedStateMachine):
         engine, seen = (self.client, self.at_client) if writer is Role.SERVER else (self.server, self.at_server)
         piece = bytes(pipe[:size])
         del pipe[:size]
-        for event in engine.receive(piece, 0.0):
+        for event in apart(engine.receive(piece, 0.0)):
             assert not isinstance(event, Terminated), event
             seen(event)
 

@@ -1,0 +1,137 @@
+"""Unary calls written and read in one step: the same bytes, events and counters as frame by frame."""
+
+from dataclasses import astuple
+
+import pytest
+
+from meshkit.wire import Connection, Limits, Role, UnaryRequest, UnaryResponse
+from tests.support.engines import OK, REQUEST, RESPONSE, apart, exchange, pair
+
+SMALL = Limits(stream_window=65_535, connection_window=65_535, max_receive_message=100, max_concurrent_streams=2)
+SIZES = (0, 1, 20, 100, 101, 16_379, 16_380, 65_530, 70_000)
+OUR_STATE = ("queued", "output_size", "data_sent", "_send_window", "_recv_window", "_useful", "highest_id", "_next_id")
+
+
+def warm(limits: Limits | None = None) -> tuple[Connection, Connection]:
+    """Two engines that have seen one call, and so know its header blocks."""
+    client, server = pair(limits, limits)
+    ask(client, server, False, b"")
+    return client, server
+
+
+def ask(client: Connection, server: Connection, whole: bool, message: bytes) -> None:
+    write_request(client, whole, message)
+    exchange(client, server)
+    for stream in list(server.streams.values()):
+        write_reply(server, stream, whole, message)
+    exchange(client, server)
+
+
+def write_request(client: Connection, whole: bool, message: bytes):
+    if whole:
+        return client.open_unary(REQUEST, message)
+    stream = client.open_stream(REQUEST)
+    client.send_message(stream, message, end=True)
+    return stream
+
+
+def write_reply(server: Connection, stream, whole: bool, message: bytes) -> None:
+    if whole:
+        server.send_unary(stream, RESPONSE, message, OK)
+    else:
+        server.send_headers(stream, RESPONSE)
+        server.send_message(stream, message)
+        server.send_headers(stream, OK, end=True)
+
+
+def state(engine: Connection):
+    streams = {stream.id: (stream.state, stream.send_window, stream.queued) for stream in engine.streams.values()}
+    return [getattr(engine, name) for name in OUR_STATE], streams, engine.termination
+
+
+def told(events):
+    """Events without the identity of their streams."""
+    return [(type(event), event.stream.id, astuple(event)[1:]) for event in events if hasattr(event, "stream")]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_written_is_the_same(size: int):
+    one, other = warm(), warm()
+    for (client, server), whole in ((one, True), (other, False)):
+        write_request(client, whole, b"x" * size)
+        server.receive(client.take_output(), 0.0)
+        assert client.streams.keys() == server.streams.keys() or size > 16_379
+    assert state(one[0]) == state(other[0])
+    for (_, server), whole in ((one, True), (other, False)):
+        for stream in list(server.streams.values()):
+            if stream.state & 2:
+                write_reply(server, stream, whole, b"y" * size)
+    assert one[1].take_output() == other[1].take_output()
+    assert state(one[1]) == state(other[1])
+
+
+@pytest.mark.parametrize("limits", [None, SMALL], ids=["default", "small"])
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_read_is_the_same_in_one_piece_and_byte_by_byte(size: int, limits: Limits | None):
+    one, other = warm(limits), warm(limits)
+    outputs = []
+    for client, _ in (one, other):
+        for _ in range(3):  # the third is over the small limit of streams
+            if client.can_open:
+                write_request(client, True, b"x" * size)
+        outputs.append(client.take_output())
+    assert outputs[0] == outputs[1]
+    compare(one[1], other[1], outputs[0])
+    replies = []
+    for _, server in (one, other):
+        server.take_output()
+        for stream in list(server.streams.values()):
+            write_reply(server, stream, True, b"y" * size)
+        replies.append(server.take_output())
+    assert replies[0] == replies[1]
+    compare(one[0], other[0], replies[0])
+
+
+def compare(whole: Connection, pieces: Connection, data: bytes) -> None:
+    at_once = told(apart(whole.receive(data, 0.0)))
+    step = 1 if len(data) < 1000 else 777
+    one_by_one = told(
+        apart([event for at in range(0, len(data), step) for event in pieces.receive(data[at : at + step], 0.0)])
+    )
+    assert at_once == one_by_one
+    assert state(whole) == state(pieces)
+
+
+def test_usual_calls_are_one_event_at_each_end():
+    client, server = warm()
+    write_request(client, True, b"hello")
+    (asked,) = server.receive(client.take_output(), 0.0)
+    assert isinstance(asked, UnaryRequest)
+    assert (asked.fields, asked.data) == (REQUEST, b"hello")
+    server.send_unary(asked.stream, RESPONSE, b"world", OK)
+    (answered,) = client.receive(server.take_output(), 0.0)
+    assert isinstance(answered, UnaryResponse)
+    assert (answered.fields, answered.data, answered.trailers) == (RESPONSE, b"world", OK)
+    assert client.streams == server.streams == {}
+    assert answered.stream.closed and asked.stream.closed
+
+
+def test_a_server_that_has_said_goodbye_reads_no_new_call():
+    client, server = warm()
+    server.go_away()
+    write_request(client, True, b"late")
+    assert server.receive(client.take_output(), 0.0) == []
+    assert server.streams == {}
+
+
+def test_a_stream_identifier_that_went_before_is_a_fault():
+    _, server = warm()
+    client = Connection(Role.CLIENT)
+    client._next_id = server.highest_id
+    server.take_output()
+    client.open_stream(REQUEST)  # the block is known to the server, and the stream was closed long ago
+    client.take_output()
+    client._next_id = server.highest_id
+    write_request(client, True, b"again")
+    server.receive(client.take_output(), 0.0)
+    assert "closed" in server.termination
