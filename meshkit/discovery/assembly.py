@@ -1,6 +1,6 @@
 """From resources to the configuration of one interface: a pure function (gRFC A74 without listeners).
 
-    location -> RDS -> virtual host -> clusters (CDS) -> endpoints (EDS)
+    location -> RDS -> virtual host -> clusters (CDS) -> endpoints (EDS, or DNS)
 
 Strategies are tried in order: the first whose routes exist is taken, and later ones are not even asked. What is absent
 or refused on the way from a route to endpoints only fails calls that are sent there (`Draft.notes`); what is not
@@ -31,10 +31,11 @@ from meshkit.xds.resources import (
     WeightedCluster,
 )
 
+from .names import NAMES
 from .snapshot import ClusterSnapshot
 from .strategy import DirectAddresses, HostPort, Location, Unknown
 
-__all__ = ["Assembly", "Draft", "Naming", "Need", "Resources", "assemble"]
+__all__ = ["Addresses", "Assembly", "Draft", "Naming", "Need", "Resources", "assemble"]
 
 Need = tuple[ResourceType, str]
 _MAX_DEPTH = 16  # gRFC A37: aggregates inside aggregates
@@ -50,6 +51,18 @@ class Resources(Protocol):
 
     def complete(self, kind: ResourceType, /) -> bool:
         """Whether all resources of a type are known, so that one without an entry does not exist."""
+        ...
+
+
+class Addresses(Protocol):
+    """What is known of the host names of DNS clusters; `meshkit.discovery.names.HostNames` is one."""
+
+    def assignment(self, cluster: Cluster, /) -> ClusterLoadAssignment | None:
+        """The endpoints of a DNS cluster; None while a name has not been answered at all."""
+        ...
+
+    def problem(self, cluster: Cluster, /) -> str:
+        """Which names were not resolved the last time; "" for none."""
         ...
 
 
@@ -100,8 +113,9 @@ class Assembly:
 class _Walk:
     """One pass over the resources; collects what it needs and what is missing."""
 
-    def __init__(self, resources: Resources, naming: Naming) -> None:
+    def __init__(self, resources: Resources, addresses: Addresses, naming: Naming) -> None:
         self._resources = resources
+        self._addresses = addresses
         self._naming = naming
         self.needs: dict[Need, None] = {}
         self.missing: dict[Need, None] = {}
@@ -163,6 +177,8 @@ class _Walk:
 
     def endpoints(self, cluster: Cluster) -> ClusterLoadAssignment:
         """The endpoints of a cluster; none where there are none, with a note saying why."""
+        if cluster.dns is not None:
+            return self.resolved(cluster)
         if cluster.type not in _EDS_TYPES or (cluster.type is not ClusterType.EDS and "|" not in cluster.name):
             return cluster.assignment or ClusterLoadAssignment(cluster.name)
         name = cluster.service_name or cluster.name
@@ -173,15 +189,30 @@ class _Walk:
             self.notes[cluster.name] = f"endpoints of {name}: {_why_absent(entry, 'the control plane has none')}"
         return ClusterLoadAssignment(cluster.name)
 
+    def resolved(self, cluster: Cluster) -> ClusterLoadAssignment:
+        """The endpoints of a DNS cluster, with a note on names that do not resolve."""
+        self.needs[NAMES, cluster.name] = None
+        assignment = self._addresses.assignment(cluster)
+        if assignment is None:
+            self.missing[NAMES, cluster.name] = None
+        if problem := self._addresses.problem(cluster):
+            self.notes[cluster.name] = f"endpoints of {cluster.name}: {problem}"
+        return assignment or ClusterLoadAssignment(cluster.name)
+
 
 def assemble(
-    interface: str, places: Sequence[tuple[str, Location]], resources: Resources, naming: Naming, where: str
+    interface: str,
+    places: Sequence[tuple[str, Location]],
+    resources: Resources,
+    addresses: Addresses,
+    naming: Naming,
+    where: str,
 ) -> Assembly:
     """The configuration of ``interface``, which strategies by name say is at ``places``, from ``resources``.
 
     ``where`` is the control plane's address, for explanations.
     """
-    walk = _Walk(resources, naming)
+    walk = _Walk(resources, addresses, naming)
     trail: list[str] = []
     for strategy, place in places:
         host, authority, said = _look_at(interface, place, walk, where)

@@ -16,6 +16,7 @@ from meshkit.xds import ASSIGNMENTS, CLUSTERS, WILDCARD, AdsMachine, Resource, R
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment
 
 from .assembly import Assembly, Draft, Naming, Need, assemble
+from .names import NAMES, HostNames
 from .report import Report, unobeyed
 from .snapshot import ClusterSnapshot, Snapshot, SnapshotState
 from .strategy import Strategy
@@ -32,6 +33,7 @@ class InterfaceCache:
     def __init__(
         self,
         machine: AdsMachine,
+        names: HostNames,
         strategies: Sequence[Strategy],
         naming: Naming,
         where: str,
@@ -39,6 +41,7 @@ class InterfaceCache:
         condition: Callable[[], str] = lambda: "",
     ) -> None:
         self._machine = machine
+        self._names = names
         self._strategies = tuple(strategies)
         self._naming = naming
         self._where = where
@@ -65,7 +68,9 @@ class InterfaceCache:
         return watch
 
     def update(self, kind: ResourceType, names: Iterable[str]) -> None:
-        """The machine took in a response of ``kind`` that changed the resources ``names``."""
+        """What ``names`` of ``kind`` stand for changed: the machine took in a response, or names were resolved."""
+        if kind is CLUSTERS:
+            self._follow(names)
         affected = {watch: None for name in names for watch in self._users.get((kind, name), ())}
         if kind is CLUSTERS:  # a whole answer also tells what does not exist
             affected.update({w: None for w in self.watches.values() if w.assembly is not None and w.assembly.missing})
@@ -79,11 +84,24 @@ class InterfaceCache:
 
     def figures(self, need: Need) -> tuple[WatchStatistics, ...]:
         """The statistics of one resource, if it is held."""
+        if need[0] is NAMES:
+            return self._names.figures(need[1])
         entry = self._machine.entry(*need)
         if entry is None:
             return ()
         figures = entry.statistics()
         return (figures if entry.resource is None else replace(figures, unobeyed=unobeyed(entry.resource)),)
+
+    def _follow(self, clusters: Iterable[str]) -> None:
+        """A DNS cluster in use may have other host names now."""
+        for name in clusters:
+            if self._names.using(name):
+                self._resolve(name)
+
+    def _resolve(self, name: str) -> None:
+        cluster = _resource(self._machine, CLUSTERS, name)
+        if isinstance(cluster, Cluster):
+            self._names.use(cluster)
 
     def _release(self, watch: InterfaceWatch) -> None:
         watch.users -= 1
@@ -95,7 +113,7 @@ class InterfaceCache:
         if self.watches.get(watch.interface) is not watch:
             return  # released by a listener of another cell, a moment ago
         places = [(strategy.name, strategy.locate(watch.interface)) for strategy in self._strategies]
-        assembly = assemble(watch.interface, places, self._machine, self._naming, self._where)
+        assembly = assemble(watch.interface, places, self._machine, self._names, self._naming, self._where)
         watch.assembly = assembly
         if assembly.draft is not None:
             watch.kept = assembly.needs
@@ -103,7 +121,7 @@ class InterfaceCache:
             self._publish(watch, assembly, assembly.draft)
         else:
             self._need(watch, assembly.needs | watch.kept)
-            fresh = _freshened(watch.cell.value, self._machine)
+            fresh = _freshened(watch.cell.value, self._machine, self._names)
             if fresh is not None:
                 _set(watch, fresh)
 
@@ -128,12 +146,16 @@ class InterfaceCache:
         """Istio's default generator sends all clusters or none, so they are asked for with the first resource."""
         if self._naming.all_clusters:
             self._machine.subscribe(CLUSTERS, WILDCARD)
-        if kind is not CLUSTERS or not self._naming.all_clusters:
+        if kind is NAMES:
+            self._resolve(name)
+        elif kind is not CLUSTERS or not self._naming.all_clusters:
             self._machine.subscribe(kind, name)
 
     def _unsubscribe(self, kind: ResourceType, name: str) -> None:
         self.report.forget(kind, name)
-        if kind is not CLUSTERS or not self._naming.all_clusters:
+        if kind is NAMES:
+            self._names.drop(name)
+        elif kind is not CLUSTERS or not self._naming.all_clusters:
             self._machine.unsubscribe(kind, name)
 
     def _publish(self, watch: InterfaceWatch, assembly: Assembly, draft: Draft) -> None:
@@ -141,8 +163,9 @@ class InterfaceCache:
         new = _absent(old, assembly.trail) if draft.host is None else _ready(old, draft)
         if new is not None:
             _set(watch, new)
-        for need in assembly.needs:
-            self.report.tell(need[0], self._machine.entry(*need))
+        for kind, name in assembly.needs:
+            if kind is not NAMES:
+                self.report.tell(kind, self._machine.entry(kind, name))
 
 
 def _set(watch: InterfaceWatch, snapshot: Snapshot) -> None:
@@ -186,20 +209,24 @@ def _ready(old: Snapshot, draft: Draft) -> Snapshot | None:
     )
 
 
-def _freshened(old: Snapshot, machine: AdsMachine) -> Snapshot | None:
+def _freshened(old: Snapshot, machine: AdsMachine, names: HostNames) -> Snapshot | None:
     """The old snapshot with its clusters and endpoints as they are now, while a new one is not complete; None if they
     are the same. An endpoint that vanished is gone at once, whatever else is awaited."""
-    clusters = {name: _same(held, _current(held, machine)) for name, held in old.clusters.items()}
+    clusters = {name: _same(held, _current(held, machine, names)) for name, held in old.clusters.items()}
     if all(cluster is old.clusters[name] for name, cluster in clusters.items()):
         return None
     return replace(old, clusters=clusters, version=old.version + 1)
 
 
-def _current(held: ClusterSnapshot, machine: AdsMachine) -> ClusterSnapshot:
+def _current(held: ClusterSnapshot, machine: AdsMachine, names: HostNames) -> ClusterSnapshot:
     cluster = _resource(machine, CLUSTERS, held.cluster.name)
     if not isinstance(cluster, Cluster):
         cluster = held.cluster
-    assignment = _resource(machine, ASSIGNMENTS, cluster.service_name or cluster.name) or cluster.assignment
+    assignment: Resource | None
+    if cluster.dns is not None:
+        assignment = names.assignment(cluster)
+    else:
+        assignment = _resource(machine, ASSIGNMENTS, cluster.service_name or cluster.name) or cluster.assignment
     return ClusterSnapshot(cluster, assignment if isinstance(assignment, ClusterLoadAssignment) else held.assignment)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshkit.cell import Cell
+from meshkit.net import Resolver, system_resolver
 from meshkit.tasks import Scope
 from meshkit.xds import CLUSTERS, ROUTES, WILDCARD, Node, ResourceType, Verdict, WatchStatistics
 
 from .assembly import Naming
 from .cache import InterfaceCache
+from .names import NAMES, HostNames
 from .node import Registration, build_node
 from .options import DiscoveryOptions
 from .patience import Patience
@@ -34,11 +37,18 @@ class DiscoveryStatistics:
 class Discovery:
     """Finds interfaces through a control plane, and tells it what this process serves.
 
-    ``strategies`` replaces those that ``options.strategies`` names. The stream is opened when there is something to ask
-    for or to tell, so a process that needs no mesh never connects. All methods must be called on the event loop.
+    ``strategies`` replaces those that ``options.strategies`` names; ``resolver`` finds the addresses of host names. The
+    stream is opened when there is something to ask for or to tell, so a process that needs no mesh never connects. All
+    methods must be called on the event loop.
     """
 
-    def __init__(self, options: DiscoveryOptions, *, strategies: tuple[Strategy, ...] | None = None) -> None:
+    def __init__(
+        self,
+        options: DiscoveryOptions,
+        *,
+        strategies: tuple[Strategy, ...] | None = None,
+        resolver: Resolver = system_resolver,
+    ) -> None:
         self.options = options
         self._machine = options.variant.machine()
         self._registrations: tuple[Registration, ...] = ()
@@ -49,8 +59,9 @@ class Discovery:
         self._patience = Patience(self._machine, options.patience, options.clock, self._silent)
         if strategies is None:
             strategies = make_strategies(options.strategies, options.static)
+        self._names = HostNames(resolver, options.clock, self._resolved)
         self._cache = InterfaceCache(
-            self._machine, strategies, self._naming, options.address, self._stream.poke, self.condition
+            self._machine, self._names, strategies, self._naming, options.address, self._stream.poke, self.condition
         )
 
     def __repr__(self) -> str:
@@ -64,10 +75,16 @@ class Discovery:
     async def close(self) -> None:
         """End the stream and all work. Snapshots stay as they are."""
         await self._scope.close()
+        await self._names.close()
 
     def watch(self, interface: str) -> InterfaceWatch:
         """Use ``interface`` from now until `InterfaceWatch.release`; shared by all its users."""
         return self._cache.watch(interface)
+
+    async def resolve(self, host: str) -> Sequence[str]:
+        """The IP addresses for a new connection to ``host``: as a `meshkit.net.Resolver`, which knows the names of
+        clusters in use without asking."""
+        return await self._names.resolve(host)
 
     def publish(self, *registrations: Registration) -> None:
         """Tell the control plane that this process serves these too. Costs one new stream if one was open."""
@@ -144,6 +161,9 @@ class Discovery:
 
     def _sent(self) -> None:
         self._patience.note()
+
+    def _resolved(self, cluster: str) -> None:
+        self._cache.update(NAMES, (cluster,))
 
     def _silent(self, kind: ResourceType, name: str) -> None:
         self._cache.update(kind, (name,))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from meshkit.cell import Cell
-from meshkit.xds import WatchStatistics
+from meshkit.xds import ROUTES, WatchStatistics
 
 from .assembly import Assembly, Need
 from .snapshot import Snapshot, SnapshotState
@@ -68,7 +68,13 @@ class InterfaceWatch:
         """What was asked where and what came of it, in a sentence for people."""
         trail = "; ".join(self.assembly.trail) if self.assembly is not None else "nothing was asked yet"
         notes = "; ".join(self.cell.value.notes.values())
-        return ". ".join(part for part in (trail, notes, self._owner.condition()) if part)
+        return ". ".join(part for part in (trail, self._waiting(), notes, self._owner.condition()) if part)
+
+    def _waiting(self) -> str:
+        """What is not answered yet behind the routes, which speak for themselves in the trail."""
+        missing = self.assembly.missing if self.assembly is not None else ()
+        names = ", ".join(f"{kind.name} {name}" for kind, name in missing if kind is not ROUTES)
+        return f"no answer yet for {names}" if names else ""
 
     def statistics(self) -> InterfaceStatistics:
         """A frozen view."""

@@ -17,7 +17,7 @@ from meshkit.mesh.interfaces import Clusters, Interface, View
 from meshkit.mesh.serving import MeshServer
 from meshkit.mesh.settings import load_settings
 from meshkit.mesh.stack import AnyCall, Stack
-from meshkit.net import ConnectionFailed, Pool
+from meshkit.net import ClientOptions, ConnectionFailed, Pool, Resolver, system_resolver
 from meshkit.rpc import GrpclibCompat, Interceptor
 from meshkit.tasks import Scope
 
@@ -34,7 +34,8 @@ class Mesh(GrpclibCompat):
     """One process's part in the mesh: it finds interfaces, carries calls by the rules in force, and serves.
 
     Arguments are settings (docs/settings.md); what is not given comes from MESHKIT_* variables, then from defaults.
-    ``interceptors`` go around every call made and every call served. Use it as an async context manager::
+    ``interceptors`` go around every call made and every call served. ``resolver`` finds the IP addresses of host names,
+    in place of the operating system. Use it as an async context manager::
 
         async with meshkit.Mesh() as mesh:
             reply = await GreeterClient(mesh).say_hello(HelloRequest(name="Ada"))
@@ -52,6 +53,7 @@ class Mesh(GrpclibCompat):
         labels: Mapping[str, str] | None = None,
         address: str | None = None,
         interceptors: Sequence[Interceptor] = (),
+        resolver: Resolver = system_resolver,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -66,7 +68,8 @@ class Mesh(GrpclibCompat):
         self._stack = Stack(self._views, self._find, self._warm)
         self.mesh_unary = self._stack.unary  # the `meshkit.rpc.Caller` protocol: calls go straight down the column
         self.mesh_open = self._stack.open
-        self._discovery = Discovery(discovery_options(self.settings))
+        self._discovery = Discovery(discovery_options(self.settings), resolver=resolver)
+        self._client_options = ClientOptions(resolver=self._discovery.resolve)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -125,7 +128,7 @@ class Mesh(GrpclibCompat):
         self._scope.start(_connect(pool), name=f"connect {pool.address}")
 
     def _open_pool(self, address: str) -> Pool:
-        return Pool(address, size=self.settings.connections)
+        return Pool(address, options=self._client_options, size=self.settings.connections)
 
     # -- serving -----------------------------------------------------------------------------------------------------
 

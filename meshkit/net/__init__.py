@@ -8,6 +8,7 @@ from .failures import ConnectionFailed, ConnectionLost
 from .options import ClientOptions, ServerOptions
 from .outcome import Outcome
 from .pool import Pool
+from .resolve import Resolver, system_resolver
 from .server import Server
 from .server_stream import ServerStream
 from .sinks import CancelReason, ClientSink, ServerSink
@@ -27,6 +28,7 @@ __all__ = [
     "ConnectivityState",
     "Outcome",
     "Pool",
+    "Resolver",
     "Server",
     "ServerOptions",
     "ServerSink",
@@ -36,4 +38,5 @@ __all__ = [
     "TlsSettings",
     "client_context",
     "server_context",
+    "system_resolver",
 ]

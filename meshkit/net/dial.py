@@ -35,7 +35,7 @@ async def dial(
     connection = ClientConnection(loop, address, options, tls, keepalive_time)
     try:
         async with asyncio.timeout(options.connect_timeout):
-            sock = await _connected(loop, address, options.happy_eyeballs_delay)
+            sock = await _connected(loop, address, options)
             await _attach(loop, sock, lambda: connection, address, tls)
             settled = await connection.settled
     except TimeoutError:
@@ -70,27 +70,33 @@ async def _attach(
         raise
 
 
-async def _connected(loop: asyncio.AbstractEventLoop, address: Address, delay: float) -> socket.socket:
+async def _connected(loop: asyncio.AbstractEventLoop, address: Address, options: ClientOptions) -> socket.socket:
     if address.path is not None:
         return await _try(loop, (socket.AF_UNIX, address.path))
-    targets = _literal(address) or await _resolve(loop, address)
-    return await _try(loop, targets[0]) if len(targets) == 1 else await _race(loop, targets, delay)
+    found = [address.host] if _literal(address.host) else await options.resolver(address.host)
+    targets = [_target(host, address.port) for host in _alternating(found)]
+    if not targets:
+        raise OSError(f"{address.host} has no addresses")
+    return await _try(loop, targets[0]) if len(targets) == 1 else await _race(loop, targets, options)
 
 
-def _literal(address: Address) -> list[_Target]:
+def _literal(host: str) -> bool:
     try:
-        version = ipaddress.ip_address(address.host).version
+        ipaddress.ip_address(host)
     except ValueError:
-        return []
-    return [(socket.AF_INET if version == 4 else socket.AF_INET6, (address.host, address.port))]
+        return False
+    return True
 
 
-async def _resolve(loop: asyncio.AbstractEventLoop, address: Address) -> list[_Target]:
-    """The addresses of a name, families alternating (RFC 8305 section 4)."""
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    first = [(family, name) for family, _, _, _, name in found if family == found[0][0]]
-    other = [(family, name) for family, _, _, _, name in found if family != found[0][0]]
-    return [target for target in chain.from_iterable(zip_longest(first, other)) if target is not None]
+def _alternating(hosts: Sequence[str]) -> list[str]:
+    """Both families by turns, the first one's first (RFC 8305 section 4)."""
+    first = [host for host in hosts if (":" in host) is (":" in hosts[0])]
+    other = [host for host in hosts if (":" in host) is not (":" in hosts[0])]
+    return [host for host in chain.from_iterable(zip_longest(first, other)) if host is not None]
+
+
+def _target(host: str, port: int) -> _Target:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)
 
 
 async def _try(loop: asyncio.AbstractEventLoop, target: _Target) -> socket.socket:
@@ -107,8 +113,8 @@ async def _try(loop: asyncio.AbstractEventLoop, target: _Target) -> socket.socke
     return sock
 
 
-async def _race(loop: asyncio.AbstractEventLoop, targets: Sequence[_Target], delay: float) -> socket.socket:
-    """The first of ``targets`` to connect; each gets ``delay`` seconds before the next is tried beside it."""
+async def _race(loop: asyncio.AbstractEventLoop, targets: Sequence[_Target], options: ClientOptions) -> socket.socket:
+    """The first of ``targets`` to connect; each gets a moment before the next is tried beside it."""
     attempts: list[asyncio.Task[socket.socket]] = []
     failures: list[BaseException] = []
     rest = iter(targets)
@@ -119,9 +125,8 @@ async def _race(loop: asyncio.AbstractEventLoop, targets: Sequence[_Target], del
                 attempts.append(loop.create_task(_try(loop, target)))
             elif not attempts:
                 raise failures[0]
-            done, _ = await asyncio.wait(
-                attempts, timeout=delay if target is not None else None, return_when=asyncio.FIRST_COMPLETED
-            )
+            delay = options.happy_eyeballs_delay if target is not None else None
+            done, _ = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
             for attempt in done:
                 attempts.remove(attempt)
                 if (failure := attempt.exception()) is None:

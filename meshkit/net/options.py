@@ -9,6 +9,7 @@ from meshkit.version import __version__
 from meshkit.wire import Limits
 
 from .backoff import BackoffPolicy
+from .resolve import Resolver, system_resolver
 
 __all__ = ["ClientOptions", "ServerOptions"]
 
@@ -18,6 +19,7 @@ class ClientOptions:
     """How a client connects and keeps its connections.
 
     ``connect_timeout``: longest wait for one attempt: TCP, TLS and the server's SETTINGS (connection-backoff.md).
+    ``resolver``: finds the IP addresses of a host name.
     ``happy_eyeballs_delay``: how long the first address family may take before the next is tried beside it (RFC 8305).
     ``keepalive_time``: silence after which a PING asks for a sign of life; ``keepalive_timeout``: how long the answer
     may take, also the TCP_USER_TIMEOUT (gRFC A18); ``keepalive_without_calls``: ask even while no call runs.
@@ -30,6 +32,7 @@ class ClientOptions:
     limits: Limits = field(default_factory=Limits)
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
     connect_timeout: float = 20.0
+    resolver: Resolver = system_resolver
     happy_eyeballs_delay: float = 0.25
     keepalive_time: float = math.inf
     keepalive_timeout: float = 20.0

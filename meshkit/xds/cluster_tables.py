@@ -114,6 +114,8 @@ CLUSTER = table(
                 "2 per_host_thresholds",
             ),
         ),
+        Field("dns_refresh_rate", 16, "duration"),
+        Field("dns_lookup_family", 17, "enum"),
         Field("outlier_detection", 19, "message", schema=_OUTLIER_DETECTION),
         Field("typed_extension_protocol_options", 36, "map", value="message", schema=ANY),
         Field(
@@ -169,7 +171,17 @@ CLUSTER = table(
             ),
             repeated=True,
         ),
+        Field("respect_dns_ttl", 39, "bool"),
         Field("load_balancing_policy", 41, "message", schema=_POLICIES),
+        Field(
+            "dns_failure_refresh_rate",
+            44,
+            "message",
+            schema=table(
+                _V3 + "Cluster.RefreshRate",
+                (Field("base_interval", 1, "duration"), Field("max_interval", 2, "duration")),
+            ),
+        ),
         Field("track_timeout_budgets", 47, "ignore"),
         Field("track_cluster_stats", 49, "ignore"),
         Field(
@@ -187,16 +199,17 @@ CLUSTER = table(
             schema=table(_V3 + "Cluster.RoundRobinLbConfig", (), "1 slow_start_config"),
             oneof="lb_config",
         ),
+        Field("dns_jitter", 58, "duration"),
     ),
     "5 per_connection_buffer_limit_bytes 8 health_checks 9 max_requests_per_connection 13 http_protocol_options"
-    " 14 http2_protocol_options 16 dns_refresh_rate 17 dns_lookup_family 18 dns_resolvers 20 cleanup_interval"
+    " 14 http2_protocol_options 18 dns_resolvers 20 cleanup_interval"
     " 21 upstream_bind_config 22 lb_subset_config 24 transport_socket 26 protocol_selection"
     " 29 common_http_protocol_options 30 upstream_connection_options 31 close_connections_on_host_health_failure"
     " 32 ignore_health_on_host_removal 34 original_dst_lb_config"
     " 39 respect_dns_ttl 42 lrs_server 44 dns_failure_refresh_rate"
     " 45 use_tcp_for_dns_lookups 46 upstream_http_protocol_options 48 upstream_config 50 preconnect_policy"
     " 51 connection_pool_per_downstream_connection 53 dns_resolution_config 55 typed_dns_resolver_config"
-    " 57 lrs_report_endpoint_metrics 58 dns_jitter 59 transport_socket_matcher",
+    " 57 lrs_report_endpoint_metrics 59 transport_socket_matcher",
 )
 
 HTTP_PROTOCOL_OPTIONS = table(

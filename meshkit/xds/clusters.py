@@ -3,7 +3,7 @@
 A control plane that serves sidecars sends every cluster of the mesh, most of which this process will never use, so what
 only Envoy can do (original destinations, cluster types of its own, TLS by SDS) is taken and counted, not refused.
 Refused: no name, EDS from anywhere but this stream, a logical DNS cluster without exactly one endpoint, an aggregate of
-nothing, a balancing policy that is not known, percentages above 100.
+nothing, a balancing policy that is not known, percentages above 100, times between DNS lookups below a millisecond.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from meshkit.codec import compile_schema
 
 from .assignments import check_assignment
 from .cluster_tables import AGGREGATE, CLUSTER, HTTP_PROTOCOL_OPTIONS, LB_POLICIES
-from .resources import Aggregate, CircuitBreaker, Cluster, ClusterType, LbPolicy, OutlierDetection
+from .resources import (
+    Aggregate,
+    CircuitBreaker,
+    Cluster,
+    ClusterType,
+    DnsFamily,
+    DnsLookups,
+    LbPolicy,
+    OutlierDetection,
+)
 from .struct import decode_struct
 from .tables import Invalid
 
@@ -34,6 +43,10 @@ _TYPES = (
 )
 _AGGREGATE = "envoy.clusters.aggregate"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_DNS_TYPES = (ClusterType.STRICT_DNS, ClusterType.LOGICAL_DNS)
+_DNS_REFRESH = 5.0  # Envoy's default dns_refresh_rate
+_SHORTEST = 0.001  # Envoy refuses shorter times between lookups
+_FAMILIES = {family.value: family for family in DnsFamily}
 _UNLIMITED = 2**32 - 1  # how Istio says that a threshold is none
 
 # Cluster.LbPolicy; 4 was ORIGINAL_DST_LB. CLUSTER_PROVIDED belongs to clusters that choose for themselves.
@@ -86,6 +99,7 @@ def decode_cluster(data: bytes) -> Cluster:
         hosts=_hosts(raw.metadata),
         locality_weighted=weighted or (common is not None and common.locality_weighted_lb_config is not None),
         panic_threshold=_panic(common),
+        dns=_dns(raw) if kind in _DNS_TYPES else None,
         unobeyed=dict(sorted(counts.items())),
     )
 
@@ -191,6 +205,23 @@ def _parameters(raw: Any) -> Parameters:
 
 
 # -- the rest
+
+
+def _dns(raw: Any) -> DnsLookups:
+    """A resolver of the operating system tells no TTLs: where they should be respected, names are asked for at least as
+    often as by default. Without dns_failure_refresh_rate, Envoy waits the usual time after a failure; we ask sooner."""
+    family, refresh, failure = raw.dns_lookup_family or 0, raw.dns_refresh_rate, raw.dns_failure_refresh_rate
+    if family not in _FAMILIES:
+        raise Invalid(f"dns_lookup_family {family} is not known")
+    refresh = _DNS_REFRESH if refresh is None else refresh
+    if raw.respect_dns_ttl:
+        refresh = min(refresh, _DNS_REFRESH)
+    base = failure.base_interval if failure is not None else min(1.0, refresh)
+    longest = failure.max_interval if failure is not None else refresh
+    longest = (base or 0) * 10 if longest is None else longest
+    if refresh < _SHORTEST or base is None or base < _SHORTEST or longest < base:
+        raise Invalid(f"DNS lookups every {refresh:g} s, after failures {base or 0:g} to {longest:g} s: not usable")
+    return DnsLookups(_FAMILIES[family], refresh, raw.dns_jitter or 0.0, (base, longest))
 
 
 def _panic(common: Any) -> float | None:

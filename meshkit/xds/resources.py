@@ -20,6 +20,8 @@ __all__ = [
     "ClusterLoadAssignment",
     "ClusterType",
     "DirectResponse",
+    "DnsFamily",
+    "DnsLookups",
     "Endpoint",
     "Fraction",
     "HeaderMatch",
@@ -243,6 +245,30 @@ class Aggregate:
     clusters: tuple[str, ...]
 
 
+class DnsFamily(Enum):
+    """cluster.v3.Cluster.DnsLookupFamily: which addresses of a name are used. AUTO: the IPv6 ones, if any."""
+
+    AUTO = 0
+    V4_ONLY = 1
+    V6_ONLY = 2
+    V4_PREFERRED = 3
+    ALL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DnsLookups:
+    """How a cluster's host names are resolved; seconds.
+
+    ``refresh``: dns_refresh_rate; ``jitter``: dns_jitter, the most that is added to it; ``failure``: after a failure,
+    the first and the longest time to the next attempt (dns_failure_refresh_rate).
+    """
+
+    family: DnsFamily = DnsFamily.AUTO
+    refresh: float = 5.0
+    jitter: float = 0.0
+    failure: tuple[float, float] = (1.0, 5.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """cluster.v3.Cluster. ``service_name`` is the EDS resource to ask for (the cluster's own name where not set).
@@ -251,6 +277,7 @@ class Cluster:
     names (``metadata.istio.services[].host``): on ``inbound|port||`` clusters, the services that select this workload.
     ``locality_weighted``: localities share traffic by their weights (common_lb_config.locality_weighted_lb_config, or a
     wrr_locality policy). ``panic_threshold``: the percentage of usable endpoints below which all are used, if set.
+    ``dns`` is there where endpoints may be host names (STRICT_DNS, LOGICAL_DNS).
     """
 
     name: str
@@ -265,6 +292,7 @@ class Cluster:
     hosts: tuple[str, ...] = ()
     locality_weighted: bool = False
     panic_threshold: float | None = None
+    dns: DnsLookups | None = None
     unobeyed: Mapping[str, int] = field(default_factory=dict[str, int])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from meshkit.discovery import DirectAddresses, HostPort, Unknown
 from meshkit.discovery.assembly import Assembly, Naming, assemble
+from meshkit.discovery.names import NAMES
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, Entry, ResourceType
 from meshkit.xds.entry import Event, Update
 from meshkit.xds.resources import (
@@ -13,6 +14,7 @@ from meshkit.xds.resources import (
     Cluster,
     ClusterLoadAssignment,
     ClusterType,
+    DnsLookups,
     Endpoint,
     LocalityEndpoints,
     PathMatch,
@@ -56,6 +58,23 @@ class Held:
         return self._complete and kind is CDS
 
 
+class Hosts:
+    """Host names whose addresses are known, by cluster."""
+
+    def __init__(self, answers: dict[str, ClusterLoadAssignment], problems: dict[str, str]) -> None:
+        self._answers = answers
+        self._problems = problems
+
+    def assignment(self, cluster: Cluster) -> ClusterLoadAssignment | None:
+        return self._answers.get(cluster.name)
+
+    def problem(self, cluster: Cluster) -> str:
+        return self._problems.get(cluster.name, "")
+
+
+NO_HOSTS = Hosts({}, {})
+
+
 def to(*clusters: str, domain: str = "*") -> RouteConfiguration:
     action = RouteAction(tuple(WeightedCluster(name, 1) for name in clusters))
     route = Route(PathMatch(StringMatch.PREFIX, "/"), action)
@@ -70,9 +89,9 @@ def ends(name: str) -> ClusterLoadAssignment:
     return ClusterLoadAssignment(name, (LocalityEndpoints((Endpoint("127.0.0.1:1"),)),))
 
 
-def run(held: Held, *places: Any, generator: str = "") -> Assembly:
+def run(held: Held, *places: Any, generator: str = "", hosts: Hosts = NO_HOSTS) -> Assembly:
     return assemble(
-        "x.Y", [(f"s{i}", place) for i, place in enumerate(places or (PLACE,))], held, Naming(generator), "cp:1"
+        "x.Y", [(f"s{i}", place) for i, place in enumerate(places or (PLACE,))], held, hosts, Naming(generator), "cp:1"
     )
 
 
@@ -184,3 +203,18 @@ def test_virtual_hosts_with_and_without_ports() -> None:
 def test_names_of_the_grpc_generator() -> None:
     result = run(Held(complete=False), generator="grpc")
     assert result.missing == ((RDS, "outbound|80||x.y"),)
+
+
+def test_host_names_are_waited_for_and_their_failures_are_notes() -> None:
+    cluster = Cluster("a", ClusterType.STRICT_DNS, assignment=ends("a"), dns=DnsLookups())
+    held = Held(rds={"x.y:80": to("a")}, cds={"a": cluster})
+    waiting = run(held)
+    assert waiting.draft is None
+    assert waiting.missing == ((NAMES, "a"),)
+    resolved = run(held, hosts=Hosts({"a": ends("resolved")}, {})).draft
+    assert resolved is not None
+    assert resolved.clusters["a"].assignment == ends("resolved")
+    assert resolved.notes == {}
+    failed = run(held, hosts=Hosts({"a": ClusterLoadAssignment("a")}, {"a": "h is not resolved: gone"})).draft
+    assert failed is not None
+    assert failed.notes == {"a": "endpoints of a: h is not resolved: gone"}

@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshkit.clock import SYSTEM
 from meshkit.discovery import InterfaceWatch, Snapshot, SnapshotState
 from meshkit.discovery.assembly import Naming
 from meshkit.discovery.cache import InterfaceCache
+from meshkit.discovery.names import HostNames
 from meshkit.discovery.strategy import StandardResources
+from meshkit.net import system_resolver
 from meshkit.xds import (
     ASSIGNMENTS,
     CLUSTERS,
@@ -52,13 +55,18 @@ INTERFACES = ("p.A", "p.B")
 NAMES = ("a", "b", "c")
 
 
+def nobody() -> HostNames:
+    """No cluster of these tests has host names."""
+    return HostNames(system_resolver, SYSTEM, lambda cluster: None)
+
+
 class World:
     """A cache, a machine, a model server, and which clusters each interface's routes lead to."""
 
     def __init__(self, variant: int) -> None:
         machine, self.stream_type = VARIANTS[variant]
         self.machine = machine()
-        self.cache = InterfaceCache(self.machine, [StandardResources()], Naming(), "cp:1", lambda: None)
+        self.cache = InterfaceCache(self.machine, nobody(), [StandardResources()], Naming(), "cp:1", lambda: None)
         self.table = Table()
         self.targets: dict[str, tuple[str, ...]] = {}
         self.stream: Stream | None = None

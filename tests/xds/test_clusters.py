@@ -16,7 +16,16 @@ from envoy.extensions.load_balancing_policies.wrr_locality.v3 import wrr_localit
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from meshkit.xds.clusters import decode_cluster
-from meshkit.xds.resources import Aggregate, CircuitBreaker, Cluster, ClusterType, LbPolicy, OutlierDetection
+from meshkit.xds.resources import (
+    Aggregate,
+    CircuitBreaker,
+    Cluster,
+    ClusterType,
+    DnsFamily,
+    DnsLookups,
+    LbPolicy,
+    OutlierDetection,
+)
 from meshkit.xds.tables import Invalid
 from tests.support.ads_server import cluster, endpoints
 
@@ -103,6 +112,44 @@ def test_parameters_of_policies() -> None:
     assert decoded(ring).lb == LbPolicy("RING_HASH", {"minimum_ring_size": 1024})
 
 
+def dns(change: Change = lambda message: None, kind: int = ENUM.STRICT_DNS) -> DnsLookups | None:
+    def changes(message: Any) -> None:
+        message.type = kind
+        change(message)
+
+    return decoded(changes).dns
+
+
+def test_how_names_are_resolved() -> None:
+    def all_of_it(message: Any) -> None:
+        message.dns_lookup_family = ENUM.V4_ONLY
+        message.dns_refresh_rate.seconds = 60
+        message.dns_jitter.seconds = 2
+        message.dns_failure_refresh_rate.base_interval.seconds = 3
+
+    def with_ttls(message: Any) -> None:
+        all_of_it(message)
+        message.respect_dns_ttl = True
+
+    assert dns() == DnsLookups(DnsFamily.AUTO, 5.0, 0.0, (1.0, 5.0))
+    assert dns(all_of_it) == DnsLookups(DnsFamily.V4_ONLY, 60.0, 2.0, (3.0, 30.0))
+    assert dns(with_ttls) == DnsLookups(DnsFamily.V4_ONLY, 5.0, 2.0, (3.0, 30.0))
+    assert dns(kind=ENUM.STATIC) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(m.dns_refresh_rate, "nanos", 1000),
+        lambda m: setattr(m.dns_failure_refresh_rate.max_interval, "seconds", 1),
+        lambda m: setattr(m, "dns_lookup_family", 9),
+    ],
+)
+def test_unusable_lookups_are_refused(change: Change) -> None:
+    with pytest.raises(Invalid, match="DNS lookups|dns_lookup_family 9"):
+        dns(change)
+
+
 def test_policies_by_extension_win_over_the_enum() -> None:
     least = least_request_pb2.LeastRequest()
     least.choice_count.value = 3
@@ -183,7 +230,6 @@ def test_what_is_not_obeyed_is_counted_by_path() -> None:
 
     assert decoded(change).unobeyed == {
         "common_lb_config.update_merge_window": 1,
-        "dns_lookup_family": 1,
         "transport_socket_matches[always]": 1,
         "typed_extension_protocol_options.common_http_protocol_options": 1,
         "typed_extension_protocol_options[envoy.http]": 1,
