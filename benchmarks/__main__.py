@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+import traceback
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from benchmarks import record
 from benchmarks.picture import picture
-from benchmarks.report import Row, machine, table
+from benchmarks.report import Row, absent, machine, table
 
 NAMES = (
     "stack",
@@ -45,7 +48,8 @@ def main() -> None:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(known)}")
     names = tuple(dict.fromkeys([*(options.names or NAMES), *(ON_REQUEST if options.compiled else ())]))
     print(machine(), flush=True)
-    rows = [row for name in names for row in _run(name, options.quick)]
+    modules = {name: import_module(f"benchmarks.{name}") for name in names}
+    rows = [row for name, module in modules.items() for row in _run(name, module, options.quick)]
     print(table(rows))
     if options.json:
         record.write(record.taken(names, options.quick, rows), options.json)
@@ -53,9 +57,17 @@ def main() -> None:
         options.picture.write_text(picture(rows))
 
 
-def _run(name: str, quick: bool) -> Iterable[Row]:
-    print(f"... {name}", flush=True)
-    return [_row(row) for row in import_module(f"benchmarks.{name}").rows(quick)]
+def _run(name: str, module: ModuleType, quick: bool) -> Iterable[Row]:
+    """The rows of one benchmark; where it fails, one that says so, as the others' minutes must not be lost."""
+    print(f"... {name}", end=" ", flush=True)
+    start = time.monotonic()
+    try:
+        found = [_row(row) for row in module.rows(quick)]
+    except Exception as error:
+        traceback.print_exc()
+        return [absent(name, f"failed: {type(error).__name__}: {error}")]
+    print(f"{time.monotonic() - start:.0f} s", flush=True)
+    return found
 
 
 def _row(row: Any) -> Row:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import uvloop
 from benchmarks.report import Row, absent, at_most, figure
 from benchmarks.rounds import Load, Run, Serving, serving
 from benchmarks.stack import ratios
-from benchmarks.stacks.flock import Answers, connected, offer
+from benchmarks.stacks.flock import Answers, connected, offer, settled
 
 _COUNT, _RATE = 1_000, 10
 _STACKS = ("meshkit", "grpc.aio")
@@ -66,31 +65,22 @@ async def _measure(server: Serving, seconds: float) -> _Found:
     before = _memory(server.pid)
     connections = await connected(server.port, _COUNT, answers)
     await offer(connections, 0.5, 2.0)  # one call each
-    await _settled(answers)
-    idle, used, early = _memory(server.pid), _cpu(server.pid), answers.answered
-    answers.due = 0
+    await settled(answers)
+    idle, used, due, answered = _memory(server.pid), _cpu(server.pid), answers.due, answers.answered
     answers.late.clear()
     await offer(connections, _RATE, seconds)
-    busy, share = _memory(server.pid), 100 * (answers.answered - early) / answers.due
-    await _settled(answers)
+    busy, share = _memory(server.pid), 100 * (answers.answered - answered) / (answers.due - due)
+    await settled(answers)
     for connection in (warm, *connections):
         connection.close()
-    answered, late = answers.answered - early, sorted(answers.late)
+    late = sorted(answers.late)
     return _Found(
-        cpu=(_cpu(server.pid) - used) / answered * 1e6,
+        cpu=(_cpu(server.pid) - used) / (answers.answered - answered) * 1e6,
         idle=(idle - before) / _COUNT / 1024,
         busy=(busy - before) / _COUNT / 1024,
         share=share,
         p50=late[len(late) // 2] * 1e3,
     )
-
-
-async def _settled(answers: Answers) -> None:
-    """Wait until no more answers come."""
-    seen, give_up = -1, time.perf_counter() + 10
-    while seen != answers.answered and time.perf_counter() < give_up:
-        seen = answers.answered
-        await asyncio.sleep(0.3)
 
 
 def _memory(pid: int) -> int:

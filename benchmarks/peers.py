@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from functools import cache
 from pathlib import Path
 
 from tests.support.gopeers import go_peer
+from tests.support.peercache import PEERS
 
 NEEDS_GO = "needs Go 1.26 or newer in PATH (https://go.dev/dl); it is built by itself then"
+
+
+_PEER = "grpc-go-bench"
 
 
 def have_go() -> bool:
@@ -16,7 +22,16 @@ def have_go() -> bool:
     return shutil.which("go") is not None
 
 
+def grpc_go_version() -> str:
+    """grpc-go's version and Go's, as "1.85.0 (go1.26.8)"; "absent" where there is no Go."""
+    if not have_go():
+        return "absent"
+    found = re.search(r"google\.golang\.org/grpc v(\S+)", (PEERS / _PEER / "go.mod").read_text())
+    go = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False, timeout=30)
+    return f"{found[1] if found else 'unknown'} ({go.stdout.strip()})"
+
+
 @cache
 def grpc_go() -> Path:
     """The program of tests/peers/grpc-go-bench, built at first use and kept in the cache of peers."""
-    return go_peer("grpc-go-bench")
+    return go_peer(_PEER)

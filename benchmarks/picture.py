@@ -8,7 +8,7 @@ from itertools import groupby
 
 from benchmarks.report import Row, digits
 
-_WIDTH, _LABELS, _BARS = 860, 250, 400
+_WIDTH, _LABELS, _BARS, _GOALS = 920, 240, 290, 606  # where labels end, how long bars get, where goals stand
 _LINE, _HEAD = 24, 40
 _OURS, _THEIRS, _MISSED = "#2a6fdb", "#9aa5b1", "#c2410c"
 _STYLE = "text{font:13px sans-serif;fill:#1f2933}.head{font-weight:bold;font-size:14px}.small{fill:#52606d}"
@@ -38,7 +38,7 @@ def _panel(name: str, bars: Sequence[Row], goals: Sequence[Row], top: int) -> It
     longest = max(row.value or 0 for row in bars) or 1
     for index, row in enumerate(bars):
         y, value = top + _HEAD - 6 + _LINE * index, row.value or 0
-        label, width = row.name.partition(": ")[2], max(2, round(_BARS * 0.7 * value / longest))
+        label, width = row.name.partition(": ")[2], max(2, round(_BARS * value / longest))
         fill = _OURS if label.startswith("meshkit") else _THEIRS
         yield _text(16, y + 14, label)
         yield f'<rect x="{_LABELS}" y="{y}" width="{width}" height="18" fill="{fill}"/>'
@@ -51,7 +51,7 @@ def _goal(row: Row, y: int) -> str:
     label = row.name.partition(": ")[2]
     fill = "" if row.ok is not False else f' style="fill:{_MISSED}"'
     text = escape(f"{label}: {digits(row.value or 0)} x ({row.goal})")
-    return f'<text x="{_LABELS + _BARS - 70}" y="{y}"{fill}>{text}</text>'
+    return f'<text x="{_GOALS}" y="{y}"{fill}>{text}</text>'
 
 
 def _text(x: int, y: int, text: str, kind: str = "name") -> str:

@@ -40,12 +40,12 @@ def write(record: Record, path: Path) -> None:
 
 
 def read(path: Path) -> Record:
-    """What `write` wrote. Raises ValueError, naming ``path``, for anything else."""
+    """What `write` wrote. Raises ValueError, which names ``path``, for anything else."""
     try:
         data = json.loads(path.read_text())
         rows = tuple(Row(**{"value": None, "unit": "", **row}) for row in data.pop("rows"))
         return Record(**{**data, "names": tuple(data["names"]), "rows": rows})
-    except (json.JSONDecodeError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is no record of benchmarks ({error}); write one with --json") from error
 
 

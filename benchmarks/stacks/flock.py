@@ -123,8 +123,18 @@ async def offer(connections: list[Connection], rate: float, seconds: float) -> N
     """``rate`` calls a second on each connection for ``seconds``, evenly spread over time and connections."""
     count, start = len(connections), time.perf_counter()
     every, done = 1 / rate / count, 0
-    while (elapsed := time.perf_counter() - start) < seconds:
-        for number in range(done, int(elapsed / every) + 1):
+    total = round(rate * seconds * count)
+    while done < total:
+        due = min(total, int((time.perf_counter() - start) / every) + 1)
+        for number in range(done, due):
             connections[number % count].call(start + number * every)
-        done = int(elapsed / every) + 1
+        done = due
         await asyncio.sleep(0.001)
+
+
+async def settled(answers: Answers) -> None:
+    """Wait until no more answers come: all are there, or none came for a while. Ten seconds at most."""
+    seen, give_up = -1, time.perf_counter() + 10
+    while seen != answers.answered and answers.answered < answers.due and time.perf_counter() < give_up:
+        seen = answers.answered
+        await asyncio.sleep(0.3)
