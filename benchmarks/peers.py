@@ -8,23 +8,30 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from tests.support.gopeers import go_peer
 from tests.support.peercache import PEERS
 
-NEEDS_GO = "needs Go 1.26 or newer in PATH (https://go.dev/dl); it is built by itself then"
-
-
+_NEEDS_GO = "needs Go 1.26 or newer in PATH (https://go.dev/dl); the peer is built by itself then"
 _PEER = "grpc-go-bench"
 
 
-def have_go() -> bool:
-    """Whether peers written in Go can be built here."""
-    return shutil.which("go") is not None
+@cache
+def grpc_go_lacks() -> str:
+    """What keeps grpc-go from being measured here, and what to do about it; "" when it can be."""
+    if shutil.which("go") is None:
+        return _NEEDS_GO
+    try:
+        grpc_go()
+    except pytest.fail.Exception as error:  # how the tests' helper says that a peer does not build
+        return f"{_NEEDS_GO}; here: {' '.join(str(error).split())[:300]}"
+    return ""
 
 
 def grpc_go_version() -> str:
     """grpc-go's version and Go's, as "1.85.0 (go1.26.8)"; "absent" where there is no Go."""
-    if not have_go():
+    if shutil.which("go") is None:
         return "absent"
     found = re.search(r"google\.golang\.org/grpc v(\S+)", (PEERS / _PEER / "go.mod").read_text())
     go = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False, timeout=30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from benchmarks.peers import NEEDS_GO, have_go
+from benchmarks.peers import grpc_go_lacks
 from benchmarks.report import Row, absent, at_least, at_most, figure
 from benchmarks.rounds import Load, Run, rounds
 from benchmarks.stacks.load import Figures, idle_cost
@@ -51,7 +51,7 @@ def _busy(quick: bool, count: int) -> Iterator[Row]:
         if peer in runs:
             yield at_least(title, ratios(rate(results, "meshkit"), rate(results, peer)), "x", goal)
         else:
-            yield absent(title, NEEDS_GO, f">= {goal:g}")
+            yield absent(title, grpc_go_lacks(), f">= {goal:g}")
 
 
 def _alone(quick: bool, count: int) -> Iterator[Row]:
@@ -66,11 +66,11 @@ def _alone(quick: bool, count: int) -> Iterator[Row]:
     if "grpc-go" in runs:
         yield at_most(f"{name}: meshkit / grpc-go", ratios(ours, p50(results, "grpc-go")), "x", 1.2)
     else:
-        yield absent(f"{name}: meshkit / grpc-go", NEEDS_GO, "<= 1.2")
+        yield absent(f"{name}: meshkit / grpc-go", grpc_go_lacks(), "<= 1.2")
 
 
 def _go() -> tuple[str, ...]:
-    return ("grpc-go",) if have_go() else ()
+    return () if grpc_go_lacks() else ("grpc-go",)
 
 
 def _large(quick: bool, count: int) -> Iterator[Row]:
