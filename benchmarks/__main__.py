@@ -25,6 +25,7 @@ NAMES = (
     "sidecars",
     "tls",
     "connections",
+    "compat",
     "calls",
     "footprint",
     "route_pick",

@@ -17,6 +17,7 @@ MODULES = {
     "meshkit": "benchmarks.stacks.meshkit_stack",
     "grpc.aio": "benchmarks.stacks.grpc_aio",
     "grpclib": "benchmarks.stacks.grpclib_stack",
+    "grpclib's API on meshkit": "benchmarks.stacks.compat",
     "raw echo": "benchmarks.stacks.raw",
 }
 

@@ -16,7 +16,9 @@ SERVICE = "bench.Echo"
 _CONFIG = Configuration(http2_stream_window_size=2**22, http2_connection_window_size=2**24)
 
 
-class _Echo:
+class Echo:
+    """The three shapes, as grpclib has handlers."""
+
     async def unary(self, stream: Any) -> None:
         request = await stream.recv_message()
         await stream.send_message(Note(text=request.text, number=request.number))
@@ -39,7 +41,7 @@ class _Echo:
 
 
 async def serve(announce: Callable[[int], None]) -> None:
-    server = Server([_Echo()], config=_CONFIG)
+    server = Server([Echo()], config=_CONFIG)
     await server.start("127.0.0.1", 0)
     announce(server._server.sockets[0].getsockname()[1])  # type: ignore[union-attr]
     await server.wait_closed()
@@ -48,8 +50,8 @@ async def serve(announce: Callable[[int], None]) -> None:
 class Client:
     """Calls of the three shapes measured."""
 
-    def __init__(self, port: int) -> None:
-        self._channel = Channel("127.0.0.1", port, config=_CONFIG)
+    def __init__(self, port: int, channel: Any = None) -> None:
+        self._channel = channel or Channel("127.0.0.1", port, config=_CONFIG)
         self._unary = UnaryUnaryMethod(self._channel, f"/{SERVICE}/Unary", Note, Note)
         self._stream = UnaryStreamMethod(self._channel, f"/{SERVICE}/Stream", Note, Note)
         self._chat = StreamStreamMethod(self._channel, f"/{SERVICE}/Chat", Note, Note)
