@@ -39,7 +39,7 @@ def _panel(name: str, bars: Sequence[Row], goals: Sequence[Row], top: int) -> It
     for index, row in enumerate(bars):
         y, value = top + _HEAD - 6 + _LINE * index, row.value or 0
         label, width = row.name.partition(": ")[2], max(2, round(_BARS * value / longest))
-        fill = _OURS if label.startswith("meshkit") else _THEIRS
+        fill = _OURS if "meshkit" in label else _THEIRS
         yield _text(16, y + 14, label)
         yield f'<rect x="{_LABELS}" y="{y}" width="{width}" height="18" fill="{fill}"/>'
         yield _text(_LABELS + width + 6, y + 14, digits(value), "small")
