@@ -9,12 +9,13 @@ from .node import Node
 from .prepare import prepare
 from .sotw import SotwMachine
 from .struct import Json
-from .types import ASSIGNMENTS, CLUSTERS, ROUTES, TYPES, WILDCARD, ResourceType
+from .types import ASSIGNMENTS, CLUSTERS, LISTENERS, ROUTES, TYPES, WILDCARD, ResourceType
 
 __all__ = [
     "ASSIGNMENTS",
     "CLUSTERS",
     "DELTA",
+    "LISTENERS",
     "ROUTES",
     "SOTW",
     "TYPES",

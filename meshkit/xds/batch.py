@@ -13,10 +13,11 @@ from .ads import AdsMachine, Named, Response
 from .assignments import decode_assignment
 from .clusters import decode_cluster
 from .entry import Entry, Resource, Update, fingerprint
+from .listeners import decode_listener
 from .resources import ClusterLoadAssignment
 from .routes import decode_routes
 from .tables import Invalid
-from .types import ASSIGNMENTS, CLUSTERS, ROUTES, ResourceType, type_of
+from .types import ASSIGNMENTS, CLUSTERS, LISTENERS, ROUTES, ResourceType, type_of
 
 __all__ = ["decode_updates", "peek_name"]
 
@@ -36,6 +37,7 @@ def _whole(decode: Callable[[bytes], Resource]) -> Decoder:
 _DECODERS: dict[ResourceType, Decoder] = {
     CLUSTERS: _whole(decode_cluster),
     ASSIGNMENTS: decode_assignment,
+    LISTENERS: _whole(decode_listener),
     ROUTES: _whole(decode_routes),
 }
 

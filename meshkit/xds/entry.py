@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
 
+from .listeners import Listener
 from .resources import Cluster, ClusterLoadAssignment, RouteConfiguration
 
 __all__ = ["Entry", "EntryState", "Event", "Resource", "Update", "WatchStatistics", "fingerprint"]
 
-Resource = RouteConfiguration | Cluster | ClusterLoadAssignment
+Resource = RouteConfiguration | Cluster | ClusterLoadAssignment | Listener
 
 
 class EntryState(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ASSIGNMENTS", "CLUSTERS", "ROUTES", "TYPES", "WILDCARD", "ResourceType", "type_of"]
+__all__ = ["ASSIGNMENTS", "CLUSTERS", "LISTENERS", "ROUTES", "TYPES", "WILDCARD", "ResourceType", "type_of"]
 
 WILDCARD = "*"
 """The name that asks for every resource of a type (xDS protocol, "How the client specifies what to return")."""
@@ -26,9 +26,10 @@ class ResourceType:
 _PREFIX = "type.googleapis.com/envoy.config."
 CLUSTERS = ResourceType(_PREFIX + "cluster.v3.Cluster", "CDS", whole=True)
 ASSIGNMENTS = ResourceType(_PREFIX + "endpoint.v3.ClusterLoadAssignment", "EDS", whole=False)
+LISTENERS = ResourceType(_PREFIX + "listener.v3.Listener", "LDS", whole=True)
 ROUTES = ResourceType(_PREFIX + "route.v3.RouteConfiguration", "RDS", whole=False)
 
-TYPES = (CLUSTERS, ASSIGNMENTS, ROUTES)
+TYPES = (CLUSTERS, ASSIGNMENTS, LISTENERS, ROUTES)
 """In the order in which a new stream asks, which is the order a control plane should push in (make before break)."""
 
 _BY_URL = {kind.url: kind for kind in TYPES}

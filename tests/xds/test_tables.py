@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import envoy.extensions.clusters.aggregate.v3.cluster_pb2
+import envoy.extensions.filters.http.rbac.v3.rbac_pb2
+import envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2
 import envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.client_side_weighted_round_robin_pb2
 import envoy.extensions.load_balancing_policies.cluster_provided.v3.cluster_provided_pb2
 import envoy.extensions.load_balancing_policies.least_request.v3.least_request_pb2
@@ -20,6 +22,7 @@ import envoy.extensions.load_balancing_policies.random.v3.random_pb2
 import envoy.extensions.load_balancing_policies.ring_hash.v3.ring_hash_pb2
 import envoy.extensions.load_balancing_policies.round_robin.v3.round_robin_pb2
 import envoy.extensions.load_balancing_policies.wrr_locality.v3.wrr_locality_pb2
+import envoy.extensions.transport_sockets.tls.v3.tls_pb2
 import envoy.extensions.upstreams.http.v3.http_protocol_options_pb2
 import envoy.service.discovery.v3.ads_pb2  # noqa: F401
 import pytest
@@ -31,6 +34,7 @@ from meshkit.xds import messages
 from meshkit.xds.cluster_tables import AGGREGATE, CLUSTER, HTTP_PROTOCOL_OPTIONS, LB_POLICIES
 from meshkit.xds.endpoint_facts import METADATA
 from meshkit.xds.endpoint_tables import CLUSTER_LOAD_ASSIGNMENT, INTERNAL_ADDRESS, PIPE
+from meshkit.xds.listener_tables import DOWNSTREAM_TLS, HTTP_MANAGER, LISTENER, RBAC
 from meshkit.xds.route_tables import ROUTE_CONFIGURATION
 
 with warnings.catch_warnings():  # pydantic deprecates something that envoy_data_plane does at import
@@ -44,6 +48,10 @@ ROOTS = [
     ROUTE_CONFIGURATION,
     CLUSTER,
     CLUSTER_LOAD_ASSIGNMENT,
+    LISTENER,
+    DOWNSTREAM_TLS,
+    HTTP_MANAGER,
+    RBAC,
     AGGREGATE,
     HTTP_PROTOCOL_OPTIONS,
     *LB_POLICIES.values(),
