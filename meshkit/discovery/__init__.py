@@ -1,14 +1,17 @@
 """Finding interfaces: the one ADS stream, what each interface needs of it, and a snapshot of each, published whole."""
 
+from .bootstrap import Bootstrap, find_bootstrap
 from .discovery import Discovery, DiscoveryStatistics
 from .node import NodeIdentity, Registration, build_node
 from .options import DiscoveryOptions
+from .pod import Pod, read_pod
 from .snapshot import ClusterSnapshot, Snapshot, SnapshotState
 from .strategy import DirectAddresses, HostPort, Location, Strategy, Unknown
 from .stream import StreamStatistics
 from .watch import InterfaceStatistics, InterfaceWatch
 
 __all__ = [
+    "Bootstrap",
     "ClusterSnapshot",
     "DirectAddresses",
     "Discovery",
@@ -19,6 +22,7 @@ __all__ = [
     "InterfaceWatch",
     "Location",
     "NodeIdentity",
+    "Pod",
     "Registration",
     "Snapshot",
     "SnapshotState",
@@ -26,4 +30,6 @@ __all__ = [
     "StreamStatistics",
     "Unknown",
     "build_node",
+    "find_bootstrap",
+    "read_pod",
 ]

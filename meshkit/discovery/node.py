@@ -34,15 +34,16 @@ class Registration:
 
 
 def _pod() -> str:
-    return os.environ.get("POD_NAME") or f"meshkit-{os.getpid()}-{os.urandom(3).hex()}"
+    return f"meshkit-{os.getpid()}-{os.urandom(3).hex()}"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:
     """This process among others. ``pod`` is unique per process; ``labels`` select it in DestinationRules and policies.
 
-    ``generator``: Istio's resource generator, ``""`` for the default one or ``grpc``. ``metadata`` adds to, and wins
-    over, what is made here.
+    ``generator``: Istio's resource generator, ``""`` for the default one or ``grpc``. ``more_addresses``: the pod's
+    other IPs. ``id`` and ``cluster``: the node's, in place of those that are made here for Istio. ``metadata`` adds to,
+    and wins over, what is made here.
     """
 
     service: str = ""
@@ -56,6 +57,9 @@ class NodeIdentity:
     generator: str = ""
     locality: Locality | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    more_addresses: tuple[str, ...] = ()
+    id: str = ""
+    cluster: str = ""
 
 
 def build_node(identity: NodeIdentity, registrations: Iterable[Registration] = ()) -> Node:
@@ -65,7 +69,7 @@ def build_node(identity: NodeIdentity, registrations: Iterable[Registration] = (
     metadata: dict[str, Json] = {
         "NAMESPACE": identity.namespace,
         "CLUSTER_ID": identity.cluster_id,
-        "INSTANCE_IPS": identity.address,
+        "INSTANCE_IPS": ",".join((identity.address, *identity.more_addresses)),
         "LABELS": _labels(identity, served),
     }
     if identity.generator:
@@ -77,8 +81,8 @@ def build_node(identity: NodeIdentity, registrations: Iterable[Registration] = (
     if served:
         metadata["MESHKIT"] = {"endpoints": [_endpoint(registration) for registration in served]}
     return Node(
-        id=f"sidecar~{identity.address}~{identity.pod}.{identity.namespace}~{suffix}",
-        cluster=f"{identity.service}.{identity.namespace}" if identity.service else identity.namespace,
+        id=identity.id or f"sidecar~{identity.address}~{identity.pod}.{identity.namespace}~{suffix}",
+        cluster=identity.cluster or ".".join(filter(None, (identity.service, identity.namespace))),
         metadata={**metadata, **identity.metadata},
         locality=identity.locality,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from meshkit.discovery import DiscoveryOptions, NodeIdentity
 from meshkit.discovery.credentials import ISTIO_TOKEN, control_plane_tls, root_places
+from meshkit.discovery.pod import locality_of
 from meshkit.net import TlsSettings
 
 from .settings import Settings
@@ -33,7 +35,10 @@ def discovery_options(settings: Settings, environment: Mapping[str, str] = os.en
 
 def _tls(settings: Settings, environment: Mapping[str, str]) -> TlsSettings | None:
     if settings.root_cert:
-        return control_plane_tls((str(settings.root_cert),), settings.server_name)
+        return control_plane_tls((settings.root_cert,), settings.server_name)
+    if settings.bootstrap is not None:
+        tls = settings.bootstrap.tls
+        return replace(tls, server_name=settings.server_name) if tls is not None and settings.server_name else tls
     if settings.control_plane.endswith(_TLS_PORT):
         return control_plane_tls(root_places(environment), settings.server_name)
     return None
@@ -41,17 +46,27 @@ def _tls(settings: Settings, environment: Mapping[str, str]) -> TlsSettings | No
 
 def _token_file(settings: Settings, tls: TlsSettings | None) -> Path | None:
     """A token is a secret: one that nobody named goes over TLS only."""
-    if settings.token_file:
-        return Path(settings.token_file)
+    named = settings.token_file or (settings.bootstrap.token_file if settings.bootstrap is not None else "")
+    if named:
+        return Path(named)
     return ISTIO_TOKEN if tls is not None and ISTIO_TOKEN.is_file() else None
 
 
 def _identity(settings: Settings) -> NodeIdentity:
+    pod, address = settings.pod, settings.ip
+    known = {"pod": pod.name} if pod.name else {}
     return NodeIdentity(
         service=settings.service,
         namespace=settings.namespace,
-        address=settings.ip,
+        address=address,
+        more_addresses=tuple(ip for ip in pod.addresses if ip != address) if address in pod.addresses else (),
         labels=settings.labels,
         cluster_id=settings.cluster_id,
+        service_account=pod.service_account,
         generator=settings.generator,
+        locality=pod.locality or locality_of(settings.labels),
+        metadata=pod.metadata,
+        id=pod.node_id,
+        cluster=pod.cluster,
+        **known,
     )

@@ -1,6 +1,7 @@
-"""What a `Mesh` is told: arguments first, then the environment, then defaults. One typed object, one table.
+"""What a `Mesh` is told. One typed object, one table; docs/settings.md is this table in words, held to it by a test.
 
-docs/settings.md is this table in words; a test holds the two together.
+Arguments win, then MESHKIT_* variables, then what the surroundings say: a gRPC bootstrap file (where no control plane
+is named), Istio's variables of the pod, the downward API's files; then defaults.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from math import inf
+from pathlib import Path
 from typing import Any
 
+from meshkit.discovery import Bootstrap, Pod, find_bootstrap, read_pod
+from meshkit.discovery.pod import POD_INFO
 from meshkit.errors import ConfigError
 
 __all__ = ["Settings", "load_settings"]
@@ -66,7 +70,8 @@ def _between(least: float, most: float = inf) -> Callable[[Any], None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set; times in seconds."""
+    """Everything that can be set; times in seconds. ``pod`` and ``bootstrap``, which are no settings, are what the
+    surroundings say."""
 
     control_plane: str = _setting(
         "127.0.0.1:15010", "MESHKIT_CONTROL_PLANE", "where the control plane listens: host:port, or unix:/path"
@@ -111,6 +116,11 @@ class Settings:
         10.0, "MESHKIT_GRACE", "how long running calls may go on when a server stops", float, _between(0)
     )
     connections: int = _setting(3, "MESHKIT_CONNECTIONS", "connections kept to one endpoint", int, _between(1))
+    pod_info: str = _setting(
+        POD_INFO, "MESHKIT_POD_INFO", "the folder of the downward API's files labels and annotations"
+    )
+    pod: Pod = Pod()
+    bootstrap: Bootstrap | None = None
 
     @property
     def host(self) -> str:
@@ -128,7 +138,7 @@ def load_settings(arguments: Mapping[str, Any], environment: Mapping[str, str] =
 
     Raises ConfigError for a name that does not exist and for a value that cannot be used, naming where it came from.
     """
-    known = {item.name: item for item in fields(Settings)}
+    known = {item.name: item for item in fields(Settings) if item.metadata}
     if unknown := sorted(set(arguments) - set(known)):
         raise ConfigError(f"Mesh has no setting {unknown[0]!r}; there are: {', '.join(known)}")
     values: dict[str, Any] = {}
@@ -137,15 +147,37 @@ def load_settings(arguments: Mapping[str, Any], environment: Mapping[str, str] =
             values[name] = _read(item, value, f"Mesh({name}={value!r})")
         elif text := environment.get(item.metadata["env"]):
             values[name] = _read(item, text, f"environment variable {item.metadata['env']}={text!r}")
+    return Settings(**_surrounded(values, known, environment))
+
+
+def _surrounded(
+    values: dict[str, Any], known: Mapping[str, Field[Any]], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """``values``, and what the surroundings say where nobody set anything."""
+    bootstrap = None if "control_plane" in values else find_bootstrap(environment)
+    pod = read_pod(environment, values.get("pod_info", POD_INFO))
+    if bootstrap is not None:
+        pod = bootstrap.pod.over(pod)
+        values["control_plane"] = bootstrap.address
+    said = {
+        "namespace": pod.namespace,
+        "address": pod.addresses[0] if pod.addresses else "",
+        "cluster_id": pod.cluster_id,
+        "generator": pod.generator,
+    }
+    for name, value in said.items():
+        if value and name not in values:
+            values[name] = _read(known[name], value, f"{name} {value!r} of the pod")
     if values.get("generator") == "grpc":
         values.setdefault("xds", "sotw")  # Istio's grpc generator is not usable over the other one
-    return Settings(**values)
+    labels = {**pod.labels, **values.get("labels", {})}
+    return values | {"labels": labels, "pod": pod, "bootstrap": bootstrap}
 
 
 def _read(item: Field[Any], value: Any, where: str) -> Any:
     try:
-        if isinstance(value, os.PathLike):
-            value = os.fspath(value)
+        if isinstance(value, Path):
+            value = str(value)
         if isinstance(value, str):
             value = item.metadata["parse"](value)
         item.metadata["check"](value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from meshkit.discovery import DiscoveryOptions
+from meshkit.discovery import DiscoveryOptions, build_node
 from meshkit.errors import ConfigError
 from meshkit.mesh import access
 from meshkit.mesh.settings import load_settings
@@ -51,3 +52,66 @@ def test_generator_and_variant_must_fit() -> None:
     assert options(generator="grpc").identity.generator == "grpc"
     with pytest.raises(ConfigError, match="does not work over delta ADS"):
         options(generator="grpc", xds="delta")
+
+
+POD = {
+    "POD_NAME": "shop-1",
+    "POD_NAMESPACE": "prod",
+    "INSTANCE_IPS": "10.0.0.5,fd00::5",
+    "SERVICE_ACCOUNT": "shop",
+    "ISTIO_META_NETWORK": "n1",
+    "ISTIO_METAJSON_LABELS": '{"app": "shop", "version": "v1"}',
+}
+
+
+def bootstrap(**node: object) -> dict[str, str]:
+    servers = [{"server_uri": "unix:///run/xds", "channel_creds": [{"type": "insecure"}]}]
+    return {"GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps({"xds_servers": servers, "node": node})}
+
+
+def test_a_pod_introduces_itself() -> None:
+    node = build_node(options(POD).identity)
+    assert node.id == "sidecar~10.0.0.5~shop-1.prod~prod.svc.cluster.local"
+    assert node.metadata == {
+        "NAMESPACE": "prod",
+        "CLUSTER_ID": "Kubernetes",
+        "INSTANCE_IPS": "10.0.0.5,fd00::5",
+        "LABELS": {"app": "shop", "version": "v1"},
+        "DISABLE_HBONE_SEND": "true",
+        "SERVICE_ACCOUNT": "shop",
+        "NETWORK": "n1",
+    }
+
+
+def test_settings_win_over_the_pod() -> None:
+    node = build_node(options(POD | {"MESHKIT_LABELS": "version=v2"}, namespace="demo", address="127.0.0.9").identity)
+    assert node.id == "sidecar~127.0.0.9~shop-1.demo~demo.svc.cluster.local"
+    assert node.metadata["INSTANCE_IPS"] == "127.0.0.9"
+    assert node.metadata["LABELS"] == {"app": "shop", "version": "v2"}
+
+
+def test_a_bootstrap_counts_where_no_control_plane_is_named() -> None:
+    environment = POD | bootstrap(id="sidecar~10.1.1.1~other.demo~cluster.local", metadata={"GENERATOR": "grpc"})
+    found = options(environment)
+    assert (found.address, found.mode, found.identity.generator) == ("unix:/run/xds", "sotw", "grpc")
+    node = build_node(found.identity)
+    assert node.id == "sidecar~10.1.1.1~other.demo~demo.svc.cluster.local"
+    assert node.metadata["LABELS"] == {"app": "shop", "version": "v1"}
+    for named, arguments in (
+        (environment | {"MESHKIT_CONTROL_PLANE": "istiod:15010"}, {}),
+        (environment | {"GRPC_XDS_BOOTSTRAP": "/nowhere"}, {"control_plane": "istiod:15010"}),
+    ):
+        found = options(named, **arguments)
+        assert (found.address, found.mode) == ("istiod:15010", "delta")
+
+
+def test_an_id_of_another_kind_is_sent_as_it_is() -> None:
+    node = build_node(options(bootstrap(id="node-1", cluster="c", locality={"region": "r"})).identity)
+    assert (node.id, node.cluster) == ("node-1", "c")
+    assert node.locality is not None
+    assert node.locality.region == "r"
+
+
+def test_a_bad_word_of_the_pod_is_named() -> None:
+    with pytest.raises(ConfigError, match="generator 'api' of the pod: must be one of"):
+        options({"ISTIO_META_GENERATOR": "api"})
