@@ -20,7 +20,7 @@ from meshkit.net import Backoff, ClientOptions
 from meshkit.observe.log import event_logger
 from meshkit.rpc import BidiStream, CallOptions, Channel, Method
 from meshkit.tasks import Scope
-from meshkit.xds import TYPES, AdsMachine, Node, ResourceType, Verdict, decode_updates, prepare
+from meshkit.xds import TYPES, AdsMachine, Node, ResourceType, Verdict, decode_updates, prepare, prepare_rules
 
 from .options import DiscoveryOptions
 from .refusal import next_step
@@ -30,6 +30,7 @@ __all__ = ["AdsStream", "StreamStatistics"]
 
 _LOG = event_logger("meshkit.discovery")
 _UNLIMITED = 2**31 - 1  # a push of all clusters of a big mesh is tens of MB
+_SETTLED = 1.0  # seconds after which the first calls are made
 _KEEPALIVE = 30.0  # Istio takes pings that are 15 s apart or more
 
 
@@ -177,9 +178,14 @@ class AdsStream:
         async with Scope("ads") as scope:
             scope.start(self._send(stream, self.node), name="send")
             await self.slicer.run(prepare())
+            scope.start(self._prepare_rules(), name="prepare")
             while (data := await stream.recv()) is not None:
                 await self._receive(data)
                 self._wake.set()
+
+    async def _prepare_rules(self) -> None:
+        await self._options.clock.sleep(_SETTLED)
+        await self.slicer.run(prepare_rules())
 
     async def _send(self, stream: BidiStream[bytes, bytes], node: Node) -> None:
         """Send what the machine has to say whenever it is poked; what comes up in one turn goes out as one request."""

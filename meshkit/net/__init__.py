@@ -1,4 +1,11 @@
-"""Sockets: connections, pools and servers that carry gRPC streams over the `meshkit.wire` engine on asyncio."""
+"""Sockets: connections, pools and servers that carry gRPC streams over the `meshkit.wire` engine on asyncio.
+
+What only servers need is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from meshkit.lazy import lazily
 
 from .backoff import Backoff, BackoffPolicy
 from .client import ClientConnection
@@ -9,11 +16,13 @@ from .options import ClientOptions, ServerOptions
 from .outcome import Outcome
 from .pool import Pool
 from .resolve import Resolver, system_resolver
-from .server import Server
-from .server_stream import ServerStream
 from .sinks import CancelReason, ClientSink, ServerSink
 from .timers import Timer, Timers
 from .tls import TlsSettings, client_context, server_context
+
+if TYPE_CHECKING:
+    from .server import Server
+    from .server_stream import ServerStream
 
 __all__ = [
     "Backoff",
@@ -40,3 +49,5 @@ __all__ = [
     "server_context",
     "system_resolver",
 ]
+
+__getattr__ = lazily(__name__, {"Server": "server", "ServerStream": "server_stream"})

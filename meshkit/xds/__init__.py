@@ -6,7 +6,7 @@ from .delta import DeltaMachine
 from .entry import Entry, EntryState, Resource, Update, WatchStatistics
 from .messages import DELTA, SOTW, Variant
 from .node import Node
-from .prepare import prepare
+from .prepare import prepare, prepare_rules
 from .sotw import SotwMachine
 from .struct import Json
 from .types import ASSIGNMENTS, CLUSTERS, LISTENERS, ROUTES, TYPES, WILDCARD, ResourceType
@@ -38,4 +38,5 @@ __all__ = [
     "WatchStatistics",
     "decode_updates",
     "prepare",
+    "prepare_rules",
 ]

@@ -1,11 +1,14 @@
-"""Decoders are generated at their first use, which takes milliseconds each. Those that the resources of every control
-plane need, and those that Istio's always need, are made ahead, one per slice, while the first response is on its way;
-rarer ones wait until they are met.
+"""Decoders are generated at their first use, which takes milliseconds each.
+
+Those that the resources of every control plane need, and those that Istio's always need, are made ahead, one per slice,
+while the first response is on its way. Those of rules that people put in force while a process runs are made a little
+later: nobody's first call waits for them, and none stands still when the first such rule comes. The others wait until
+they are met.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Set
 
 from meshkit.codec import Schema, compile_schema
 
@@ -14,7 +17,7 @@ from .endpoint_tables import CLUSTER_LOAD_ASSIGNMENT
 from .route_tables import ROUTE_CONFIGURATION
 from .struct import LIST, STRUCT, VALUE
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "prepare_rules"]
 
 _COMMON = frozenset(
     {
@@ -42,12 +45,25 @@ _COMMON = frozenset(
     }
 )
 
+_RULES = _COMMON | {"HeaderMatcher", "StringMatcher", "RegexMatcher"}
+
 _OTHERS = (HTTP_PROTOCOL_OPTIONS, STRUCT, VALUE, LIST)  # inside of what is decoded in a second step
 
 
 def prepare() -> Generator[int, None, None]:
     """Make the common decoders; costs nothing once they are there. Each yield is a place to pause at."""
-    for schema in (*_inside(ROUTE_CONFIGURATION), *_inside(CLUSTER), *_inside(CLUSTER_LOAD_ASSIGNMENT), *_OTHERS):
+    roots = (ROUTE_CONFIGURATION, CLUSTER, CLUSTER_LOAD_ASSIGNMENT)
+    yield from _make(schema for root in roots for schema in _inside(root, _COMMON))
+    yield from _make(_OTHERS)
+
+
+def prepare_rules() -> Generator[int, None, None]:
+    """Make the decoders of header rules too, as `prepare` does."""
+    return _make(_inside(ROUTE_CONFIGURATION, _RULES))
+
+
+def _make(schemas: Iterable[Schema]) -> Generator[int, None, None]:
+    for schema in schemas:
         try:
             compile_schema(schema).decode(b"")
         except ValueError:
@@ -55,9 +71,9 @@ def prepare() -> Generator[int, None, None]:
         yield 1
 
 
-def _inside(schema: Schema) -> Iterator[Schema]:
-    """The common tables that ``schema`` is made of, itself last."""
+def _inside(schema: Schema, names: Set[str]) -> Iterator[Schema]:
+    """The tables called so that ``schema`` is made of, itself last."""
     for field in schema.fields:
-        if field.schema is not None and field.target.type_name in _COMMON:
-            yield from _inside(field.target)
+        if field.schema is not None and field.target.type_name in names:
+            yield from _inside(field.target, names)
     yield schema

@@ -1,4 +1,4 @@
-"""What is made ahead is all that plain resources need."""
+"""What is made ahead is all that plain resources need; what is made a little later, all that header rules do."""
 
 from __future__ import annotations
 
@@ -15,22 +15,31 @@ def audit(event, arguments):
     if event == "exec" and "meshkit.codec decode" in arguments[0].co_filename:
         made.append(arguments[0].co_filename)
 sys.addaudithook(audit)
-from meshkit.xds import prepare
+from meshkit.xds import prepare, prepare_rules
 from meshkit.xds.assignments import decode_assignment
 from meshkit.xds.clusters import decode_cluster
 from meshkit.xds.routes import decode_routes
 slices = sum(1 for _ in prepare())
 assert slices >= 14 and len(made) >= 14, made
 before = len(made)
-routes, cluster, endpoints = map(bytes.fromhex, sys.argv[1:])
+*plain, ruled = sys.argv[1:]
+routes, cluster, endpoints = map(bytes.fromhex, plain)
 decode_routes(routes), decode_cluster(cluster), list(decode_assignment(endpoints))
 assert len(made) == before, made[before:]
 assert sum(1 for _ in prepare()) == slices and len(made) == before
+list(prepare_rules())
+before = len(made)
+decode_routes(bytes.fromhex(ruled))
+assert len(made) == before, made[before:]
 """
 
 
-def test_plain_resources_find_their_decoders_made() -> None:
-    messages = (routes("r", ("a", 1)), cluster("a"), endpoints("a", "127.0.0.1:1"))
+def test_resources_find_their_decoders_made() -> None:
+    ruled = routes("r", ("a", 1))
+    for name, match in (("exact", "admin"), ("prefix", "a")):
+        setattr(ruled.virtual_hosts[0].routes[0].match.headers.add(name="user").string_match, name, match)
+    ruled.virtual_hosts[0].routes[0].match.headers.add(name="user").string_match.safe_regex.regex = "a.*"
+    messages = (routes("r", ("a", 1)), cluster("a"), endpoints("a", "127.0.0.1:1"), ruled)
     arguments = [message.SerializeToString().hex() for message in messages]
     done = subprocess.run([sys.executable, "-c", _PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
