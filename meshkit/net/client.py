@@ -123,13 +123,15 @@ class ClientConnection(Link):
         message: bytes | None = None,
         end: bool = False,
         encoding: bytes | None = None,
+        accept: bool = False,
         max_receive: int | None = None,
     ) -> ClientStream:
         """Start a call; nothing awaits, and a unary call's headers, message and end are one piece of output.
 
         ``fields``: encoded custom metadata, ``grpc-timeout`` first where there is one; pseudo-headers, te,
         content-type, user-agent, grpc-encoding and grpc-accept-encoding are added here.  ``message`` is the first
-        message; ``encoding`` compresses messages (b"gzip", b"deflate").  ``max_receive`` overrides the receive
+        message; ``encoding`` compresses messages (b"gzip", b"deflate"); with it, or with ``accept``, the server is told
+        that it may compress, too, which it is not otherwise.  ``max_receive`` overrides the receive
         limit in bytes.  Where the server's MAX_CONCURRENT_STREAMS is reached the call waits its turn.
         Raises `ConnectionLost` when closed or going away.
         """
@@ -138,7 +140,7 @@ class ClientConnection(Link):
         self.in_flight += 1
         self.started += 1
         call = ClientStream(self, sink)
-        request = self._fields(path, authority, encoding, fields)
+        request = self._fields(path, authority, encoding, accept, fields)
         if end and message is not None and encoding is None and not self._waiting and self.engine.can_open:
             self._opened(call, self.engine.open_unary(request, message, call, max_receive))
         elif self._waiting or not self._start(call, request, encoding, max_receive, end and message is None):

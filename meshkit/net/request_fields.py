@@ -7,7 +7,7 @@ from meshkit.metadata import RawHeaders
 __all__ = ["RequestFields"]
 
 _Fields = tuple[tuple[bytes, bytes], ...]
-_ACCEPT = (b"grpc-accept-encoding", b"identity,deflate,gzip")
+_ACCEPT = (b"grpc-accept-encoding", b"identity,deflate,gzip")  # only where asked: dubbo-go compresses every answer then
 _REMEMBERED = 1024
 
 
@@ -21,14 +21,16 @@ class RequestFields:
         self._authority = authority
         self._scheme = b"https" if secure else b"http"
         self._user_agent = user_agent
-        self._known: dict[tuple[bytes, bytes | None, bytes | None], tuple[_Fields, _Fields]] = {}
+        self._known: dict[tuple[bytes, bytes | None, bytes | None, bool], tuple[_Fields, _Fields]] = {}
 
-    def __call__(self, path: bytes, authority: bytes | None, encoding: bytes | None, fields: RawHeaders) -> RawHeaders:
+    def __call__(
+        self, path: bytes, authority: bytes | None, encoding: bytes | None, accept: bool, fields: RawHeaders
+    ) -> RawHeaders:
         """All fields of a request, in gRPC's order: ``grpc-timeout``, first of ``fields``, after the pseudo-headers."""
-        key = (path, authority, encoding)
+        key = (path, authority, encoding, accept)
         found = self._known.get(key)
         if found is None:
-            found = self._make(path, authority, encoding)
+            found = self._make(*key)
             if len(self._known) < _REMEMBERED:
                 self._known[key] = found
         pseudo, rest = found
@@ -38,7 +40,9 @@ class RequestFields:
             return (*pseudo, fields[0], *rest, *fields[1:])
         return (*pseudo, *rest, *fields)
 
-    def _make(self, path: bytes, authority: bytes | None, encoding: bytes | None) -> tuple[_Fields, _Fields]:
+    def _make(
+        self, path: bytes, authority: bytes | None, encoding: bytes | None, accept: bool
+    ) -> tuple[_Fields, _Fields]:
         pseudo = (
             (b":method", b"POST"),
             (b":scheme", self._scheme),
@@ -49,6 +53,7 @@ class RequestFields:
             (b"te", b"trailers"),
             (b"content-type", b"application/grpc"),
             (b"user-agent", self._user_agent),
-            _ACCEPT,
         )
-        return pseudo, rest if encoding is None else (*rest, (b"grpc-encoding", encoding))
+        if encoding is not None:
+            return pseudo, (*rest, _ACCEPT, (b"grpc-encoding", encoding))
+        return pseudo, (*rest, _ACCEPT) if accept else rest

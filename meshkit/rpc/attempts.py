@@ -149,6 +149,7 @@ class Attempts(Invocation):
             message=replay[0] if replay else None,
             end=whole,
             encoding=options.compression.encode() if options.compression else None,
+            accept=options.accept_compression,
             max_receive=options.max_receive,
         )
         self.attempts += 1

@@ -17,6 +17,8 @@ class CallOptions:
 
     ``wait_for_ready``: wait for a connection instead of failing when none can be had (grpc/doc/wait-for-ready.md).
     ``compression``: "gzip" or "deflate" for the messages sent; None sends them as they are.
+    ``accept_compression``: tell the server that it may compress replies; ``compression`` tells it, too. grpcio always
+    tells; here it is a choice, as dubbo-go then compresses every reply, be it of ten bytes.
     ``max_receive``: the largest message accepted, in bytes; None is the connection's limit (4 MiB by default).
     ``propagate_deadline``: a call made inside a handler ends with the handler's own deadline at the latest.
     ``propagate_trace``: a call made inside a handler carries the trace headers that the handler's call came with.
@@ -25,6 +27,7 @@ class CallOptions:
 
     wait_for_ready: bool = False
     compression: str | None = None
+    accept_compression: bool = False
     max_receive: int | None = None
     propagate_deadline: bool = True
     propagate_trace: bool = True

@@ -225,5 +225,6 @@ def _open_with(
         message=request,
         end=True,
         encoding=options.compression.encode() if options.compression else None,
+        accept=options.accept_compression,
         max_receive=options.max_receive,
     )

@@ -4,7 +4,7 @@ FIELDS = RequestFields(b"host:80", b"agent/1", secure=False)
 
 
 def test_the_order_grpc_wants():
-    made = FIELDS(b"/a/B", None, b"gzip", ((b"grpc-timeout", b"1S"), (b"x-user", b"ada")))
+    made = FIELDS(b"/a/B", None, b"gzip", False, ((b"grpc-timeout", b"1S"), (b"x-user", b"ada")))
     assert [name for name, _ in made] == [
         b":method",
         b":scheme",
@@ -21,16 +21,24 @@ def test_the_order_grpc_wants():
     assert dict(made)[b":authority"] == b"host:80"
 
 
+def test_compressed_answers_are_for_those_who_ask():
+    accepted = {
+        asked: dict(FIELDS(b"/a/B", None, encoding, accept, ())).get(b"grpc-accept-encoding")
+        for asked, encoding, accept in (("no", None, False), ("yes", None, True), ("sends gzip", b"gzip", False))
+    }
+    assert accepted == {"no": None, "yes": b"identity,deflate,gzip", "sends gzip": b"identity,deflate,gzip"}
+
+
 def test_another_authority():
-    assert dict(FIELDS(b"/a/B", b"other", None, ()))[b":authority"] == b"other"
+    assert dict(FIELDS(b"/a/B", b"other", None, False, ()))[b":authority"] == b"other"
 
 
 def test_schemes():
-    assert dict(RequestFields(b"h", b"a", secure=True)(b"/", None, None, ()))[b":scheme"] == b"https"
+    assert dict(RequestFields(b"h", b"a", secure=True)(b"/", None, None, False, ()))[b":scheme"] == b"https"
 
 
 def test_what_is_remembered_is_bounded():
     fields = RequestFields(b"h", b"a", secure=False)
     for number in range(3000):
-        fields(b"/%d" % number, None, None, ())
+        fields(b"/%d" % number, None, None, False, ())
     assert len(fields._known) <= 1024

@@ -225,8 +225,10 @@ async def test_compressed_replies() -> None:
 
     async with calling(Compressing()) as echo:
         for compression in ("gzip", "deflate", "unheard-of"):
-            reply = await echo.unary(EchoRequest(text=compression))
-            assert reply.payload == b"a" * 100_000
+            for accepted in (True, False):
+                options = CallOptions(accept_compression=accepted)
+                reply = await echo.unary(EchoRequest(text=compression), options=options)
+                assert reply.payload == b"a" * 100_000
 
 
 async def test_a_reply_that_does_not_decode_is_internal() -> None:

@@ -54,6 +54,7 @@ SPECIAL_MESSAGE = "\t\ntest with whitespace\r\nand Unicode BMP â˜º and non-BMP ð
 ECHO_INITIAL, ECHO_TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
 TIMEOUT = 20.0
 GZIP = CallOptions(compression="gzip")
+ZIPPED_REPLIES = CallOptions(accept_compression=True)
 
 
 class Peer(NamedTuple):
@@ -266,7 +267,7 @@ async def server_compressed_unary(peer: Peer) -> None:
     for compressed in (True, False):
         before = peer.tap.down
         request = SimpleRequest(response_compressed=BoolValue(value=compressed), response_size=LARGE_REPLY)
-        reply = await peer.test.unary_call(request, timeout=TIMEOUT)
+        reply = await peer.test.unary_call(request, timeout=TIMEOUT, options=ZIPPED_REPLIES)
         assert reply.payload == _payload(LARGE_REPLY)
         assert (peer.tap.down - before < SMALL) is compressed
 
@@ -274,7 +275,8 @@ async def server_compressed_unary(peer: Peer) -> None:
 async def server_compressed_streaming(peer: Peer) -> None:
     wanted = [ResponseParameters(size=31_415, compressed=BoolValue(value=True)), ResponseParameters(size=92_653)]
     request = StreamingOutputCallRequest(response_parameters=wanted)
-    replies = [reply async for reply in peer.test.streaming_output_call(request, timeout=TIMEOUT)]
+    call = peer.test.streaming_output_call(request, timeout=TIMEOUT, options=ZIPPED_REPLIES)
+    replies = [reply async for reply in call]
     assert _sizes(replies) == [31_415, 92_653]
     assert 92_653 < peer.tap.down < 92_653 + SMALL
 
