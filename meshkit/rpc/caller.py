@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .method import Rep
@@ -14,9 +15,10 @@ __all__ = ["Caller"]
 
 
 class Caller(Protocol):
-    """`meshkit.rpc.Channel` (one address) and `meshkit.Mesh` (routes, balancing, retries) are callers."""
+    """`meshkit.rpc.Channel` (one address) and `meshkit.Mesh` (routes, balancing, retries) are callers. Both methods are
+    coroutines; the first is written so that a caller around another one costs no coroutine of its own."""
 
-    async def mesh_unary(self, call: UnaryCall[Rep], /) -> Rep:
+    def mesh_unary(self, call: UnaryCall[Rep], /) -> Coroutine[Any, Any, Rep]:
         """Run ``call``: choose connections, make attempts with `unary_attempt`, answer with `UnaryCall.reply`."""
         ...
 

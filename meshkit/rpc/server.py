@@ -15,6 +15,7 @@ from meshkit.status import Status
 
 from .compat.handlers import foreign_files, foreign_routes
 from .context import Context
+from .dubbo import DubboService, ServiceKey, Variants, join, other_case
 from .health import Health
 from .interceptor import Call, Interceptor, chain
 from .method import Method
@@ -29,7 +30,8 @@ _LAST_WORDS = 1.0  # seconds that cancelled handlers have to clean up
 
 
 class Server:
-    """Serves ``servicers``: objects of generated bases, or of grpclib's (anything with grpclib's ``__mapping__``).
+    """Serves ``servicers``: objects of generated bases, or of grpclib's (anything with grpclib's ``__mapping__``), also
+    under a group and version (`meshkit.rpc.dubbo.service`).
 
     ``interceptors`` are around every call, the first one outermost.  ``options`` and ``tls`` are those of
     `meshkit.net`.  ``health`` and ``reflection`` add these services (a `Health` of your own may be given); where a
@@ -51,11 +53,13 @@ class Server:
         self._calls: set[ServerCall] = set()
         self._interceptors = tuple(interceptors)
         self._observer = observer
-        self._routes: dict[str, Route] = {}
-        for servicer in servicers:
-            self._add(servicer)
-        self.services = tuple(dict.fromkeys(route.method.service for route in self._routes.values()))
+        self._routes: dict[str, Route | Variants] = {}
+        self._served: list[Route] = []
+        keys = [str(key) for servicer in servicers for key in self._add(servicer)]
+        self.services = self._names()
         """The full names of the services, in the order given, without health and reflection added here."""
+        self.keys = tuple(dict.fromkeys(keys))
+        """The same with Dubbo's group and version where there are such: ``group/interface:version``."""
         self.health = self._add_health(health)
         if reflection:
             self._add_reflection(servicers)
@@ -66,29 +70,41 @@ class Server:
 
     # What is served.
 
-    def _add(self, servicer: Any) -> None:
-        routes = own_routes(servicer) if isinstance(servicer, Servicer) else foreign_routes(servicer)
+    def _add(self, servicer: Any) -> list[ServiceKey]:
+        bound = servicer if isinstance(servicer, DubboService) else DubboService(servicer)
+        own = isinstance(bound.servicer, Servicer)
+        routes = own_routes(bound.servicer) if own else foreign_routes(bound.servicer)
         for method, handler in routes:
-            if method.path in self._routes:
-                raise ValueError(
-                    f"{type(servicer).__name__} serves {method.path}, which another servicer serves already"
-                )
             if self._interceptors:
                 handler = intercepted(method, handler, self._interceptors)
-            self._routes[method.path] = Route(method, handler, self._calls, self._observer)
+            self._place(Route(method, handler, self._calls, self._observer), bound)
+        return [ServiceKey(method.service, bound.group, bound.version) for method, _ in routes]
+
+    def _place(self, route: Route, bound: DubboService) -> None:
+        path = route.method.path
+        try:
+            self._routes[path] = join(self._routes.get(path), route, bound.group, bound.version)
+        except ValueError:
+            kind = type(bound.servicer).__name__
+            raise ValueError(f"{kind} serves {path}, which another servicer serves already") from None
+        self._served.append(route)
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(route.method.service for route in self._served))
 
     def _add_health(self, health: bool | Health) -> Health | None:
         if health is False or Health.__service_name__ in self.services:
             return None
         service = Health() if health is True else health
-        for name in ("", *self.services):
+        for name in ("", *self.services, *self.keys):
             service.add(name)
         self._add(service)
         return service
 
     def _add_reflection(self, servicers: Sequence[Any]) -> None:
-        served = [*servicers, *([self.health] if self.health is not None else [])]
-        names = tuple(dict.fromkeys(route.method.service for route in self._routes.values()))
+        given = [one.servicer if isinstance(one, DubboService) else one for one in servicers]
+        served = [*given, *([self.health] if self.health is not None else [])]
+        names = self._names()
         own = [type(servicer) for servicer in served if isinstance(servicer, Servicer)]
         files = [kind.__file_descriptor__ for kind in own if kind.__file_descriptor__]  # before: these carry comments
         files += [file for kind in own for file in kind.__dependencies__()]
@@ -105,7 +121,7 @@ class Server:
         Gives the port, 0 for a unix socket. May be called several times. Raises OSError with the address.
         """
         loop = asyncio.get_running_loop()
-        for route in self._routes.values():
+        for route in self._served:
             route.loop = loop
         return await self._listener.listen(host, port, path=path)
 
@@ -129,7 +145,7 @@ class Server:
     # Its calls.
 
     def _accept(self, stream: ServerStream) -> None:
-        route = self._routes.get(stream.path)
+        route = self._routes.get(stream.path) or self._routes.get(other_case(stream.path))
         if route is None:
             stream.finish(_UNIMPLEMENTED, self._unknown(stream.path))
             stream.release()
@@ -138,7 +154,7 @@ class Server:
 
     def _unknown(self, path: str) -> str:
         service = path.lstrip("/").rpartition("/")[0]
-        if any(route.method.service == service for route in self._routes.values()):
+        if service in self._names():
             near = get_close_matches(path, self._routes, n=1)
             return f"unknown method {path}" + (f"; did you mean {near[0]}?" if near else "")
         return f"unknown service {service or path}; served here: {', '.join(self.services) or 'nothing'}"

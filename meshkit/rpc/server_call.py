@@ -52,7 +52,7 @@ class Route:
         self.calls = calls
         self.observer = observer
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.start: Callable[[Route, ServerStream], object] = StreamingCall if method.client_streaming else ServerCall
+        self.start: Callable[[Any, ServerStream], object] = StreamingCall if method.client_streaming else ServerCall
 
     def __repr__(self) -> str:
         return f"Route({self.method.path!r})"
