@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 __all__ = ["B", "Backend", "Picker", "weights_of"]
+
+
+_WEIGHT = attrgetter("weight")
 
 
 class Backend(Protocol):
@@ -36,8 +40,8 @@ def weights_of(backends: Sequence[Backend]) -> list[int] | None:
 
     Raises ValueError for a weight below 1.
     """
-    weights = [backend.weight for backend in backends]
-    least = min(weights)
-    if least < 1:
+    weights = list(map(_WEIGHT, backends))
+    equal = weights.count(weights[0]) == len(weights)  # there may be ten thousand: C counts them in 50 us
+    if (weights[0] if equal else min(weights)) < 1:
         raise ValueError("a backend's weight must be 1 or more")
-    return weights if least != max(weights) else None
+    return None if equal else weights
