@@ -3,8 +3,9 @@
     location -> RDS -> virtual host -> clusters (CDS) -> endpoints (EDS, or DNS)
 
 Strategies are tried in order: the first whose routes exist is taken, and later ones are not even asked. What is absent
-or refused on the way from a route to endpoints only fails calls that are sent there (`Draft.notes`); what is not
-answered yet keeps the whole assembly waiting, so that nobody ever sees a route without its endpoints.
+on the way from a route to endpoints only fails calls that are sent there (`Draft.notes`), and so does what was refused
+unless a configuration is in force that works; what is not answered yet keeps the whole assembly waiting, so that nobody
+ever sees a route without its endpoints.
 """
 
 from __future__ import annotations
@@ -100,13 +101,14 @@ class Draft:
 class Assembly:
     """What became of an interface. ``draft`` is None while something is ``missing``.
 
-    ``needs`` are all resources that take part and therefore must be watched. ``trail`` says, per strategy asked, what
-    was asked for and what came of it.
+    ``needs`` are all resources that take part and therefore must be watched. ``refused``: the routes lead to something
+    of which every version was bad. ``trail`` says, per strategy asked, what was asked for and what came of it.
     """
 
     draft: Draft | None
     needs: frozenset[Need]
     missing: tuple[Need, ...]
+    refused: bool
     trail: tuple[str, ...]
 
 
@@ -119,6 +121,7 @@ class _Walk:
         self._naming = naming
         self.needs: dict[Need, None] = {}
         self.missing: dict[Need, None] = {}
+        self.refused = False
         self.clusters: dict[str, ClusterSnapshot] = {}
         self.notes: dict[str, str] = {}
 
@@ -173,7 +176,7 @@ class _Walk:
                 for child in cluster.aggregate.clusters:
                     self.cluster(child, depth - 1)
         elif (CLUSTERS, name) not in self.missing:
-            self.notes[name] = f"cluster {name}: {_why_absent(entry, 'the control plane does not have it')}"
+            self.lacks(name, f"cluster {name}", entry, "the control plane does not have it")
 
     def endpoints(self, cluster: Cluster) -> ClusterLoadAssignment:
         """The endpoints of a cluster; none where there are none, with a note saying why."""
@@ -186,8 +189,13 @@ class _Walk:
         if entry is not None and isinstance(entry.resource, ClusterLoadAssignment):
             return entry.resource
         if (ASSIGNMENTS, name) not in self.missing:
-            self.notes[cluster.name] = f"endpoints of {name}: {_why_absent(entry, 'the control plane has none')}"
+            self.lacks(cluster.name, f"endpoints of {name}", entry, "the control plane has none")
         return ClusterLoadAssignment(cluster.name)
+
+    def lacks(self, cluster: str, what: str, entry: Entry | None, otherwise: str) -> None:
+        """Calls to a cluster will fail: a note why."""
+        self.notes[cluster] = f"{what}: {_why_absent(entry, otherwise)}"
+        self.refused = self.refused or (entry is not None and entry.state is EntryState.REFUSED)
 
     def resolved(self, cluster: Cluster) -> ClusterLoadAssignment:
         """The endpoints of a DNS cluster, with a note on names that do not resolve."""
@@ -226,7 +234,8 @@ def assemble(
 
 
 def _result(walk: _Walk, draft: Draft, trail: list[str]) -> Assembly:
-    return Assembly(None if walk.missing else draft, frozenset(walk.needs), tuple(walk.missing), tuple(trail))
+    complete = None if walk.missing else draft
+    return Assembly(complete, frozenset(walk.needs), tuple(walk.missing), walk.refused, tuple(trail))
 
 
 def _look_at(interface: str, place: Location, walk: _Walk, where: str) -> tuple[VirtualHost | None, str, str]:

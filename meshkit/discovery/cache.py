@@ -1,7 +1,7 @@
 """Per-interface caches: which resources each interface needs, and its snapshot, published whole. No I/O in here.
 
-A resource is subscribed to while at least one interface needs it. While a new configuration is incomplete the old one
-stays published, and what it was made from stays subscribed, so that it stays fresh too.
+A resource is subscribed to while at least one interface needs it. While a new configuration is incomplete, or leads to
+what had to be refused, the old one stays published, and what it was made from stays subscribed, so that it stays fresh.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ class InterfaceCache:
         places = [(strategy.name, strategy.locate(watch.interface)) for strategy in self._strategies]
         assembly = assemble(watch.interface, places, self._machine, self._names, self._naming, self._where)
         watch.assembly = assembly
-        if assembly.draft is not None:
+        stays = assembly.refused and _works(watch.cell.value, self._machine, self._names)
+        if assembly.draft is not None and not stays:
             watch.kept = assembly.needs
             self._need(watch, assembly.needs)
             self._publish(watch, assembly, assembly.draft)
@@ -206,6 +207,16 @@ def _ready(old: Snapshot, draft: Draft) -> Snapshot | None:
         authority=draft.authority,
         notes=draft.notes,
         version=old.version + 1,
+    )
+
+
+def _works(old: Snapshot, machine: AdsMachine, names: HostNames) -> bool:
+    """Whether calls still get anywhere by the old snapshot, as its endpoints are now."""
+    return any(
+        endpoint.usable
+        for held in old.clusters.values()
+        for locality in _current(held, machine, names).assignment.localities
+        for endpoint in locality.endpoints
     )
 
 

@@ -67,7 +67,8 @@ class InterfaceWatch:
     def explain(self) -> str:
         """What was asked where and what came of it, in a sentence for people."""
         trail = "; ".join(self.assembly.trail) if self.assembly is not None else "nothing was asked yet"
-        notes = "; ".join(self.cell.value.notes.values())
+        draft = self.assembly.draft if self.assembly is not None else None
+        notes = "; ".join((self.cell.value if draft is None else draft).notes.values())
         return ". ".join(part for part in (trail, self._waiting(), notes, self._owner.condition()) if part)
 
     def _waiting(self) -> str:

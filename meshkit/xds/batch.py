@@ -74,7 +74,10 @@ def _update(kind: ResourceType, named: Named, machine: AdsMachine) -> Generator[
         resource = yield from _DECODERS[kind](data, memo)
     except (Invalid, DecodeError) as error:
         return Update(name, key, size, reason=str(error))
-    return Update(named.name or _name(resource), key, size, resource=resource, memo=memo)
+    own = _name(resource)
+    if named.name and named.name != own:  # noise may be a valid message: almost every field of ours is optional
+        return Update(named.name, key, size, reason=f"it calls itself {own!r}")
+    return Update(own, key, size, resource=resource, memo=memo)
 
 
 def _memo(entry: Entry | None, size: int) -> Memo | None:

@@ -164,6 +164,24 @@ async def test_bad_resource_keeps_the_last_good_one_and_is_refused_by_name(mode:
 
 
 @MODES
+async def test_routes_to_what_is_refused_do_not_replace_what_works(mode: str) -> None:
+    async with AdsServer() as server, running(server, mode=mode) as discovery:
+        server.put(*service("a"), routes(NAME, ("a", 1)))
+        watch = discovery.watch(GREETER)
+        good = await ready(watch)
+        server.put(cluster("b"), endpoints("b", "127.0.0.1:7002", weight=0), routes(NAME, ("b", 1)))
+        await until(lambda: server.streams[0].errors)
+        assert watch.cell.value is good
+        assert "endpoints of b: refused" in watch.explain()
+        server.put(endpoints("a", "127.0.0.1:7001"))  # what stays in force stays fresh
+        fresh = await ready(watch, lambda s: addresses(s) == {"a": ["127.0.0.1:7001"]})
+        server.put(endpoints("a"))  # now nothing works by the old routes
+        await ready(watch, lambda s: s is not fresh and addresses(s) == {"b": []})
+        server.put(endpoints("b", "127.0.0.1:7002"))
+        await ready(watch, lambda s: addresses(s) == {"b": ["127.0.0.1:7002"]})
+
+
+@MODES
 async def test_control_plane_away_and_back(mode: str) -> None:
     async with AdsServer() as server, running(server, mode=mode) as discovery:
         server.put(*service("a"), routes(NAME, ("a", 1)))

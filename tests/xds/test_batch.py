@@ -124,6 +124,17 @@ def test_wrapped_resources_are_unwrapped_in_both_variants() -> None:
     assert decode_delta(delta.SerializeToString()).removed == ("b",)
 
 
+@pytest.mark.parametrize(
+    ("kind", "resource"), [(CLUSTERS, cluster("b")), (ASSIGNMENTS, endpoints("b")), (ROUTES, routes("b"))]
+)
+def test_a_resource_under_another_ones_name_is_refused(kind: Any, resource: Any) -> None:
+    machine = DeltaMachine()
+    machine.subscribe(kind, "a")
+    named = Named(kind.url, resource.SerializeToString(), name="a")
+    (update,) = updates(Response(kind.url, "1", "n", (named,)), machine)
+    assert update.reason == "it calls itself 'b'"
+
+
 def test_a_wrapper_without_a_resource_says_nothing_new() -> None:
     delta = discovery_pb2.DeltaDiscoveryResponse(type_url=ROUTES.url, resources=[discovery_pb2.Resource(name="a")])
     assert updates(decode_delta(delta.SerializeToString())) == []
