@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 CACHE  ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/meshkit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test interop check bench fuzz gen lock clean
+.PHONY: help setup demo test interop check bench record fuzz gen lock clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ check: $(READY)  ## Lint, format, types (mypy and pyright, strict), floors, gold
 
 bench: $(READY)  ## Measure against peers in one run; see benchmarks/README.md.
 	$(BIN)/python -m benchmarks
+
+record: $(READY)  ## Measure everything (ten minutes) and write benchmarks/README.md's table and picture anew.
+	$(BIN)/python -m benchmarks --compiled --json benchmarks/recorded.json
+	$(BIN)/python -m benchmarks report benchmarks/recorded.json
 
 fuzz: $(READY)  ## Feed the decoders and the engine garbage for ten minutes.
 	MESHKIT_FUZZ_SECONDS=300 MESHKIT_FUZZ_CASES=100000 $(BIN)/python -m pytest tests/fuzz --timeout 3000

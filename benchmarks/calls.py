@@ -62,4 +62,4 @@ async def _server(load: Load) -> Counter[str]:
 
 def _row(name: str, counted: Counter[str]) -> Row:
     rooms = ", ".join(f"{room} {count:.3g}" for room, count in counted.most_common() if count >= 0.05)
-    return figure(name, counted.total(), "", rooms)
+    return figure(name, counted.total(), "functions", rooms)

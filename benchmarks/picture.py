@@ -10,8 +10,11 @@ from benchmarks.report import Row, digits
 
 _WIDTH, _LABELS, _BARS, _GOALS = 920, 240, 290, 606  # where labels end, how long bars get, where goals stand
 _LINE, _HEAD = 24, 40
-_OURS, _THEIRS, _MISSED = "#2a6fdb", "#9aa5b1", "#c2410c"
-_STYLE = "text{font:13px sans-serif;fill:#1f2933}.head{font-weight:bold;font-size:14px}.small{fill:#52606d}"
+_OURS, _THEIRS = "#2a6fdb", "#9aa5b1"
+_STYLE = (
+    "text{font:13px sans-serif;fill:#1f2933}.head{font-weight:bold;font-size:14px}"
+    ".small{fill:#52606d}.missed{fill:#c2410c}"
+)
 
 
 def picture(rows: Iterable[Row]) -> str:
@@ -42,16 +45,20 @@ def _panel(name: str, bars: Sequence[Row], goals: Sequence[Row], top: int) -> It
         fill = _OURS if "meshkit" in label else _THEIRS
         yield _text(16, y + 14, label)
         yield f'<rect x="{_LABELS}" y="{y}" width="{width}" height="18" fill="{fill}"/>'
-        yield _text(_LABELS + width + 6, y + 14, digits(value), "small")
+        yield _text(_LABELS + width + 6, y + 14, _figure(row), _kind(row, "small"))
     for index, row in enumerate(goals):
-        yield _goal(row, top + _HEAD + 8 + _LINE * index)
+        label = row.name.partition(": ")[2]
+        yield _text(_GOALS, top + _HEAD + 8 + _LINE * index, f"{label}: {_figure(row)}", _kind(row, "name"))
 
 
-def _goal(row: Row, y: int) -> str:
-    label = row.name.partition(": ")[2]
-    fill = "" if row.ok is not False else f' style="fill:{_MISSED}"'
-    text = escape(f"{label}: {digits(row.value or 0)} x ({row.goal})")
-    return f'<text x="{_GOALS}" y="{y}"{fill}>{text}</text>'
+def _figure(row: Row) -> str:
+    """A bar's length has its unit in the panel's title; a ratio says what it is."""
+    unit = " x" if row.unit == "x" else ""
+    return f"{digits(row.value or 0)}{unit}" + (f" ({row.goal})" if row.goal else "")
+
+
+def _kind(row: Row, usual: str) -> str:
+    return "missed" if row.ok is False else usual
 
 
 def _text(x: int, y: int, text: str, kind: str = "name") -> str:
