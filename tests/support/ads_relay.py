@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from meshkit.errors import Cancelled, Unavailable
 from meshkit.rpc import BidiStream, CallOptions, Channel, Method, Server, Servicer
 from meshkit.tasks import Scope
 
@@ -72,8 +73,9 @@ class AdsRelay(Servicer):
 
 
 async def _up(requests: AsyncIterator[bytes], stream: BidiStream[bytes, bytes]) -> None:
-    async for request in requests:
-        await stream.send(request)
+    with suppress(Cancelled, Unavailable):  # one of the two has gone
+        async for request in requests:
+            await stream.send(request)
 
 
 @asynccontextmanager

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
+from random import Random
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import pytest
+from envoy.service.discovery.v3 import discovery_pb2
 
 from meshkit.mesh import Mesh
+from tests.support.ads_relay import relayed
 from tests.support.events import captured_events
-from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import (
     DELTA,
     HOST,
     LIGHT,
-    caller,
+    both,
     destination_rule,
     greeters,
     kubernetes,
@@ -27,7 +31,7 @@ from tests.support.istio_world import (
     virtual_service,
 )
 from tests.support.istiod import Istiod, running_istiod
-from tests.support.world import until
+from tests.support.world import until, who_answers
 
 pytestmark = pytest.mark.interop
 
@@ -38,7 +42,7 @@ _PODS = {"127.0.0.11": {"version": "v1"}, "127.0.0.12": {"version": "v2"}}
 _NAMES = {"127.0.0.11": "v1", "127.0.0.12": "v2"}
 _SUBSETS = destination_rule(subsets={"v1": {"version": "v1"}, "v2": {"version": "v2"}})
 _SPLIT = virtual_service(routes({"v1": 50, "v2": 50}))
-_STANDARD = "helloworld.v1.greeter"
+_DOMAIN = HOST.partition(".")[2]
 
 
 async def _mesh_of_three(istiod: Istiod, port: int) -> None:
@@ -56,8 +60,9 @@ async def test_the_default_generator_is_asked_for_what_is_used_over_one_delta_st
         async with member(istiod, DELTA) as mesh:
             await settle(GreeterClient(mesh), {"v1", "v2"})
             (client,) = await istiod.watchers()
-            assert client["watches"] == {
-                _CDS: ["*"],
+            watches = client["watches"]
+            assert f"outbound|80||another.{_DOMAIN}" in watches.pop(_CDS)  # what "*" stands for
+            assert watches == {
                 _EDS: [f"outbound|80|v1|{HOST}", f"outbound|80|v2|{HOST}"],
                 _RDS: [f"{HOST}:80"],
             }
@@ -74,3 +79,89 @@ async def test_the_grpc_generator_is_asked_by_name_over_one_sotw_stream(istiod: 
             subsets = [f"outbound|80|v1|{HOST}", f"outbound|80|v2|{HOST}"]
             assert client["watches"] == {_CDS: subsets, _EDS: subsets, _RDS: [f"outbound|80||{HOST}"]}
             assert mesh._discovery.statistics().stream.nacks == 0
+
+
+@pytest.mark.parametrize("signal", [SIGKILL, SIGTERM], ids=["SIGKILL", "SIGTERM"])
+@both("istiod gone for seconds under load: no failed call, then full state on one stream")
+async def test_an_istiod_that_goes_and_comes_back(own_istiod: Istiod, mode: Any, signal: Signals) -> None:
+    async with greeters(_NAMES) as port, member(own_istiod, mode) as mesh:
+        await _mesh_of_three(own_istiod, port)
+        client = GreeterClient(mesh)
+        await settle(client, {"v1", "v2"})
+        with captured_events() as events:
+            async with under_load(client, 10, 0.02) as failures:
+                own_istiod.stop(signal)
+                await own_istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
+                await asyncio.sleep(2)
+                requests = mesh._discovery.statistics().stream.requests
+                await own_istiod.start()
+                await settle(client, {"v2"})
+        figures = mesh._discovery.statistics().stream
+        assert failures == []
+        assert len(await own_istiod.watchers()) == 1
+        assert (figures.streams, figures.nacks) == (2, 0)
+        assert figures.requests - requests <= 12  # three types asked for, some in two steps, and their ACKs
+        assert [event["event"] for event in events if event["log_level"] == "warning"] == ["control plane not reached"]
+
+
+@both("istiod ages connections: unseen by callers")
+async def test_the_age_of_a_connection_is_nothing_to_callers(tmp_path: Path, mode: Any) -> None:
+    """It says GOAWAY at that age, and cuts the connection ten seconds later."""
+    async with running_istiod(tmp_path, max_age=0.5) as istiod, greeters(_NAMES) as port:
+        await _mesh_of_three(istiod, port)
+        async with member(istiod, mode) as mesh:
+            client = GreeterClient(mesh)
+            await settle(client, {"v1", "v2"})
+            with captured_events() as events:
+                async with under_load(client, 10, 0.02) as failures:
+                    await until(lambda: _streams(mesh, 2), 20)
+                    await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
+                    await settle(client, {"v2"})
+            assert failures == []
+            assert [event for event in events if event["log_level"] not in ("debug", "info")] == []
+            assert len(await istiod.watchers()) == 1
+
+
+@both("garbage from the control plane: refused, last good config stays, heals")
+async def test_garbage_harms_no_running_traffic(istiod: Istiod, mode: Any) -> None:
+    async with greeters(_NAMES) as port, relayed(istiod.address) as relay, member(relay.address, mode) as mesh:
+        await _mesh_of_three(istiod, port)
+        client = GreeterClient(mesh)
+        await settle(client, {"v1", "v2"})
+        randomly = Random(1)
+        with captured_events() as events:
+            async with under_load(client, 10, 0.02) as failures:
+                relay.damage = partial(_spoil, randomly, mode)
+                for version in ("v1", "v2", "v1"):
+                    nacks = mesh._discovery.statistics().stream.nacks
+                    await istiod.apply("rules", _SUBSETS, virtual_service(routes({version: 1})))
+                    relay.inject(randomly.randbytes(100))
+                    await until(lambda nacks=nacks: _true(mesh._discovery.statistics().stream.nacks > nacks))
+                assert set(await who_answers(client, 60)) == {"v1", "v2"}
+                relay.damage = bytes
+                await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
+                await settle(client, {"v2"})
+        assert failures == []
+        said = {event["event"] for event in events if event["log_level"] == "warning"}
+        assert said == {"resources refused", "ADS response cannot be decoded"}
+
+
+async def _streams(mesh: Mesh, count: int) -> bool:
+    return mesh._discovery.statistics().stream.streams >= count
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+def _spoil(randomly: Random, mode: Any, response: bytes) -> bytes:
+    """Every resource of a response replaced by noise; name, nonce and version stay."""
+    if mode is DELTA:
+        delta = discovery_pb2.DeltaDiscoveryResponse.FromString(response)
+        for resource in delta.resources:
+            resource.resource.value = randomly.randbytes(50)
+        return delta.SerializeToString()
+    sotw = discovery_pb2.DiscoveryResponse.FromString(response)
+    for resource in sotw.resources:
+        resource.value = randomly.randbytes(50)
+    return sotw.SerializeToString()
