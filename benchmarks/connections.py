@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import uvloop
 
+from benchmarks.process import KNOWN, cpu, memory
 from benchmarks.report import Row, absent, at_most, figure
 from benchmarks.rounds import Load, Run, Serving, serving
 from benchmarks.stack import ratios
@@ -19,7 +18,6 @@ from benchmarks.stacks.flock import Answers, connected, offer, settled
 _COUNT, _RATE = 1_000, 10
 _STACKS = ("meshkit", "grpc.aio")
 _NAME = f"{_COUNT:,} connections, {_RATE} calls/s each"
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _lacking() -> str:
-    if not Path("/proc/self/stat").exists():
+    if not KNOWN:
         return "needs Linux's /proc to see what a server process uses"
     most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most[1] != resource.RLIM_INFINITY and most[1] < _COUNT + 200:
@@ -62,20 +60,20 @@ async def _measure(server: Serving, seconds: float) -> _Found:
     answers = Answers()
     (warm,) = await connected(server.port, 1, answers)
     await offer([warm], 1_000, 0.5)
-    before = _memory(server.pid)
+    before = memory(server.pid)
     connections = await connected(server.port, _COUNT, answers)
     await offer(connections, 0.5, 2.0)  # one call each
     await settled(answers)
-    idle, used, due, answered = _memory(server.pid), _cpu(server.pid), answers.due, answers.answered
+    idle, used, due, answered = memory(server.pid), cpu(server.pid), answers.due, answers.answered
     answers.late.clear()
     await offer(connections, _RATE, seconds)
-    busy, share = _memory(server.pid), 100 * (answers.answered - answered) / (answers.due - due)
+    busy, share = memory(server.pid), 100 * (answers.answered - answered) / (answers.due - due)
     await settled(answers)
     for connection in (warm, *connections):
         connection.close()
     late = sorted(answers.late)
     return _Found(
-        cpu=(_cpu(server.pid) - used) / (answers.answered - answered) * 1e6,
+        cpu=(cpu(server.pid) - used) / (answers.answered - answered) * 1e6,
         idle=(idle - before) / _COUNT / 1024,
         busy=(busy - before) / _COUNT / 1024,
         share=share,
@@ -83,21 +81,10 @@ async def _measure(server: Serving, seconds: float) -> _Found:
     )
 
 
-def _memory(pid: int) -> int:
-    """Resident bytes of a process (proc(5), statm)."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def _cpu(pid: int) -> float:
-    """Seconds that a process has used, in user and in system mode (proc(5), stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
-
-
 def _shown(found: dict[str, list[_Found]]) -> Iterator[Row]:
-    cpu = {stack: [one.cpu for one in runs] for stack, runs in found.items()}
-    yield from (figure(f"{_NAME}, server CPU: {stack}", values, "us/call") for stack, values in cpu.items())
-    yield at_most(f"{_NAME}, server CPU: meshkit / grpc.aio", ratios(cpu["meshkit"], cpu["grpc.aio"]), "x", 1)
+    cost = {stack: [one.cpu for one in runs] for stack, runs in found.items()}
+    yield from (figure(f"{_NAME}, server CPU: {stack}", values, "us/call") for stack, values in cost.items())
+    yield at_most(f"{_NAME}, server CPU: meshkit / grpc.aio", ratios(cost["meshkit"], cost["grpc.aio"]), "x", 1)
     for stack, runs in found.items():
         name, values = f"{_NAME}, server memory: {stack}", [one.busy for one in runs]
         idle = f"with one call each so far {min(one.idle for one in runs):.3g}"

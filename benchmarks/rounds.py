@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import process
 from benchmarks.peers import grpc_go
 from benchmarks.proxies import envoys
 from benchmarks.stacks.load import Figures
@@ -58,15 +59,15 @@ class Serving(NamedTuple):
 def serving(run: Run) -> Iterator[Serving]:
     """The server of ``run`` in a process of its own, ended afterwards."""
     words = _words(run, "serve")
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(run))
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(run))
     try:
-        assert process.stdout is not None
-        if not (said := process.stdout.readline()):
+        assert server.stdout is not None
+        if not (said := server.stdout.readline()):
             raise RuntimeError(f"the server of {run.stack} ended before it listened; run it alone: {shlex.join(words)}")
-        yield Serving(int(said), process.pid)
+        yield Serving(int(said), server.pid)
     finally:
-        process.kill()
-        process.communicate()
+        server.kill()
+        server.communicate()
 
 
 @contextmanager
@@ -102,13 +103,22 @@ def rounds(runs: Mapping[str, Run], count: int) -> dict[str, list[Figures]]:
     """``count`` interleaved rounds of all ``runs``, by label, servers kept up throughout."""
     results: dict[str, list[Figures]] = {label: [] for label in runs}
     with ExitStack() as up:
-        ports = {label: _reached(run, up) for label, run in runs.items()}
+        servers = {label: _reached(run, up) for label, run in runs.items()}
         for _ in range(count):
             for label, run in runs.items():
-                results[label].append(client(run, ports[label]))
+                results[label].append(_round(run, servers[label]))
     return results
 
 
-def _reached(run: Run, up: ExitStack) -> int:
-    port = up.enter_context(serving(run)).port
-    return up.enter_context(envoys(port)) if run.proxies else port
+def _reached(run: Run, up: ExitStack) -> Serving:
+    """The server of ``run``, at the port that leads to it."""
+    server = up.enter_context(serving(run))
+    return server._replace(port=up.enter_context(envoys(server.port))) if run.proxies else server
+
+
+def _round(run: Run, server: Serving) -> Figures:
+    if not process.KNOWN:
+        return client(run, server.port)
+    before = process.cpu(server.pid)
+    found = client(run, server.port)
+    return replace(found, served=(process.cpu(server.pid) - before) / found.made * 1e6)

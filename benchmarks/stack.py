@@ -52,6 +52,7 @@ def _busy(quick: bool, count: int) -> Iterator[Row]:
             yield at_least(title, ratios(rate(results, "meshkit"), rate(results, peer)), "x", goal)
         else:
             yield absent(title, grpc_go_lacks(), f">= {goal:g}")
+    yield from _costs(name, results)
 
 
 def _alone(quick: bool, count: int) -> Iterator[Row]:
@@ -67,6 +68,15 @@ def _alone(quick: bool, count: int) -> Iterator[Row]:
         yield at_most(f"{name}: meshkit / grpc-go", ratios(ours, p50(results, "grpc-go")), "x", 1.2)
     else:
         yield absent(f"{name}: meshkit / grpc-go", grpc_go_lacks(), "<= 1.2")
+
+
+def _costs(name: str, results: Results) -> Iterator[Row]:
+    """CPU at each end, which a busy machine distorts less than it does time."""
+    for label, found in results.items():
+        yield figure(f"{name}, client CPU: {label}", [run.cpu for run in found], "us/call")
+    for label, found in results.items():
+        if served := [run.served for run in found if run.served is not None]:
+            yield figure(f"{name}, server CPU: {label}", served, "us/call")
 
 
 def _go() -> tuple[str, ...]:

@@ -10,17 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one run gave: calls a second, microseconds at the median and the 99th percentile, client CPU per call."""
+    """What one run gave: calls a second, microseconds at the median and the 99th percentile, microseconds of client
+    CPU per call, and how many calls there were, those to warm up included. ``served``: the server's CPU per call, which
+    `benchmarks.rounds` adds where the system tells."""
 
     rate: float
     p50: float
     p99: float
     cpu: float
+    made: int
+    served: float | None = None
 
 
 async def drive(call: Callable[[], Awaitable[object]], in_flight: int, calls: int, limit: float = 20.0) -> Figures:
     """Run ``calls`` calls (fewer if ``limit`` seconds pass first), ``in_flight`` at a time, after some to warm up."""
-    for _ in range(min(200, calls // 10 + 1)):
+    warm = min(200, calls // 10 + 1)
+    for _ in range(warm):
         await call()
     taken: list[float] = []
     left = calls
@@ -43,6 +48,7 @@ async def drive(call: Callable[[], Awaitable[object]], in_flight: int, calls: in
         p50=taken[count // 2] * 1e6,
         p99=taken[min(count - 1, count * 99 // 100)] * 1e6,
         cpu=(time.process_time() - cpu) / count * 1e6,
+        made=warm + count,
     )
 
 

@@ -40,6 +40,7 @@ type figures struct {
 	P50  float64 `json:"p50"`
 	P99  float64 `json:"p99"`
 	CPU  float64 `json:"cpu"`
+	Made int     `json:"made"`
 }
 
 func main() {
@@ -98,7 +99,8 @@ func client(port, inFlight, calls, size int) error {
 		defer cancel()
 		return channel.Invoke(ctx, method, &bench.Note{Text: text, Number: 1}, new(bench.Note))
 	}
-	for range min(warmUp, calls) {
+	warm := min(warmUp, calls/10+1)
+	for range warm {
 		if err := call(); err != nil {
 			return err
 		}
@@ -107,6 +109,7 @@ func client(port, inFlight, calls, size int) error {
 	if err != nil {
 		return err
 	}
+	found.Made += warm
 	return json.NewEncoder(os.Stdout).Encode(found)
 }
 
@@ -152,6 +155,7 @@ func summary(taken [][]float64, seconds float64, cpu time.Duration) figures {
 		P50:  all[count/2],
 		P99:  all[min(count-1, count*99/100)],
 		CPU:  float64(cpu.Nanoseconds()) / 1e3 / float64(count),
+		Made: count,
 	}
 }
 
