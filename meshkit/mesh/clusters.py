@@ -81,14 +81,21 @@ class ClusterRuntime:
     """The endpoints of one cluster and the picker over those that may be called.
 
     An endpoint whose connections fail (TRANSIENT_FAILURE) is passed over while others are left. When all fail, all
-    are picked from: the caller then learns the connection's error instead of an empty answer.
+    are picked from: the caller then learns the connection's error instead of an empty answer. ``weigh_localities``:
+    localities share the calls by their weights also where the cluster does not say so.
     """
 
-    __slots__ = ("_failing", "_groups", "_picker", "_pools", "_random", "_source", "_stale", "_targets", "cluster")
+    __slots__ = (
+        *("_failing", "_groups", "_picker", "_pools", "_random", "_source", "_stale", "_targets"),
+        *("_weigh_localities", "cluster"),
+    )
 
-    def __init__(self, pools: Pools, uniform: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, pools: Pools, uniform: Callable[[], float] = random.random, *, weigh_localities: bool = False
+    ) -> None:
         self._pools = pools
         self._random = uniform
+        self._weigh_localities = weigh_localities
         self._source: ClusterSnapshot | None = None
         self._groups: tuple[Group, ...] = ()
         self._targets: dict[str, Target] = {}
@@ -180,7 +187,8 @@ class ClusterRuntime:
 
     def _build(self, *, healthy: bool) -> Picker[Target] | None:
         assert self.cluster is not None
-        weighted = self.cluster.locality_weighted  # without it the endpoints of a priority are one pool, as in Envoy
+        # Not weighted: the endpoints of a priority are one pool, as in Envoy.
+        weighted = self._weigh_localities or self.cluster.locality_weighted
         localities = [
             (group.source.weight if weighted else None, group.source.priority, self._of(group, healthy=healthy))
             for group in self._groups

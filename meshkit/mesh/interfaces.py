@@ -20,20 +20,26 @@ _AT_ONCE = 1_000  # endpoints that may be looked at without a pause; each takes 
 
 
 class Clusters:
-    """The clusters in use, by name, shared by the interfaces that route to them."""
+    """The clusters in use, by name, shared by the interfaces that route to them.
 
-    __slots__ = ("_pools", "_runtimes", "_scope", "_users")
+    ``weigh_localities``: localities share the calls by their weights, whether or not a cluster says so. Istio's grpc
+    generator never says it, since gRPC's own clients always do it (gRFC A27).
+    """
 
-    def __init__(self, pools: Pools, scope: Scope) -> None:
+    __slots__ = ("_pools", "_runtimes", "_scope", "_users", "_weigh_localities")
+
+    def __init__(self, pools: Pools, scope: Scope, *, weigh_localities: bool = False) -> None:
         self._pools = pools
         self._scope = scope
+        self._weigh_localities = weigh_localities
         self._runtimes: dict[str, ClusterRuntime] = {}
         self._users: dict[str, int] = {}
 
     def acquire(self, name: str) -> ClusterRuntime:
         """The cluster called ``name``, with one user more."""
         if (runtime := self._runtimes.get(name)) is None:
-            runtime = self._runtimes[name] = ClusterRuntime(self._pools, random.random)
+            runtime = ClusterRuntime(self._pools, random.random, weigh_localities=self._weigh_localities)
+            self._runtimes[name] = runtime
         self._users[name] = self._users.get(name, 0) + 1
         return runtime
 

@@ -62,7 +62,7 @@ class Mesh(GrpclibCompat):
         self.interceptors = tuple(interceptors)
         self._scope = Scope("mesh")
         self._pools = Pools(self._open_pool, self._scope, self.settings.grace)
-        self._clusters = Clusters(self._pools, self._scope)
+        self._clusters = Clusters(self._pools, self._scope, weigh_localities=self.settings.generator == "grpc")
         self._interfaces: dict[str, Interface] = {}
         self._views: dict[str, View] = {}
         self._stack = Stack(self._views, self._find, self._warm)
