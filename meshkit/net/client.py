@@ -143,6 +143,8 @@ class ClientConnection(Link):
         request = self._fields(path, authority, encoding, accept, fields)
         if end and message is not None and encoding is None and not self._waiting and self.engine.can_open:
             self._opened(call, self.engine.open_unary(request, message, call, max_receive))
+            if not self.waking:
+                self.wake()
         elif self._waiting or not self._start(call, request, encoding, max_receive, end and message is None):
             call.wait((request, encoding, max_receive), message, end)
             self._waiting.append(call)
@@ -161,6 +163,7 @@ class ClientConnection(Link):
         if encoding is not None:
             stream.send_encoding = encoding
         self._opened(call, stream)
+        self.wake_later()  # what follows the headers is sent with them
         return True
 
     def _opened(self, call: ClientStream, stream: Stream) -> None:
@@ -168,8 +171,6 @@ class ClientConnection(Link):
         self.opened_id = stream.id
         if stream.id > _ROTATE_AT:
             self.retire("stream identifiers run out")
-        if not self.waking:
-            self.wake()
 
     def _start_waiting(self) -> None:
         waiting = self._waiting

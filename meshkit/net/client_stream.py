@@ -28,6 +28,7 @@ class _Owner(Protocol):
     def full(self) -> bool: ...
 
     def wake(self) -> None: ...
+    def wake_later(self) -> None: ...
     def give_up(self, call: ClientStream, code: ErrorCode) -> None: ...
 
 
@@ -104,7 +105,7 @@ class ClientStream:
         owner.reading.consumed(size)
         owner.engine.acknowledge(self.stream, size)
         if owner.engine.output_size:
-            owner.wake()
+            owner.wake_later()
 
     def wait(self, opening: Opening, message: bytes | None, end: bool) -> None:
         """Keep what is sent until the connection can open another stream."""

@@ -1,6 +1,8 @@
 """The asyncio half of a connection, the same at both ends: bytes between a transport and an engine.
 
 All streams of a connection share one ``transport.write`` per turn of the loop: whoever produces output calls `wake`.
+Where there is nobody to share with, the first output after something was read is written at once: one turn of the loop
+less, which a lone call would wait for.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class Link(asyncio.Protocol):
         self.opened_id = 0
         self.flushed_id = 0
         self._transport: asyncio.Transport | None = None
+        self._prompt = True  # nothing was written at once since the last bytes came
         self._closing_by = math.inf
         self._closing_left = 0
 
@@ -72,6 +75,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = now = self.loop.time()
+        self._prompt = True
         engine, handlers = self.engine, self.handlers
         before = engine.output_size if self.blocked else 0
         waking, self.waking = self.waking, True  # what the events make us say is written below
@@ -109,7 +113,17 @@ class Link(asyncio.Protocol):
     # -- writing
 
     def wake(self) -> None:
-        """There is output: write it at the end of this turn of the loop."""
+        """There is output: write it at the end of this turn of the loop, or now if no other stream can add to it."""
+        if self.waking:
+            return
+        if self._prompt and len(self.engine.streams) <= 1:
+            self._prompt = False
+            self.flush()
+        else:
+            self.wake_later()
+
+    def wake_later(self) -> None:
+        """There is output, and likely more to come: write it at the end of this turn of the loop."""
         if not self.waking:
             self.waking = True
             self.loop.call_soon(self.flush)

@@ -102,7 +102,7 @@ class ServerStream:
             return
         self.headers_sent = True
         self._link.engine.send_headers(self._stream, (*self._head(), *fields) if fields else self._head())
-        self._link.wake()
+        self._link.wake_later()
 
     def _head(self) -> RawHeaders:
         if self.encoding is None and self.content_type == b"application/grpc":
@@ -169,7 +169,7 @@ class ServerStream:
         link.reading.consumed(taken)
         link.engine.acknowledge(self._stream, size)
         if link.engine.output_size:
-            link.wake()
+            link.wake_later()
 
     def release(self) -> None:
         """The handler has really ended: frees its place among the connection's handlers. To be called once."""

@@ -86,8 +86,12 @@ class Exchange(Attempts, Generic[Req, Rep]):
         """The next reply; None at a good end. Raises the error of a bad one."""
         if self._opening is None:
             await self.open()
-        data = await self._inbox.get()
-        return None if data is None else self._read(data)
+        data = self._inbox.get_nowait()
+        if data is None:
+            data = await self._inbox.get()
+            if data is None:
+                return None
+        return self._read(data)
 
     async def only_reply(self) -> Rep:
         """The reply of a call that streams requests only, once its status is known. Raises its error."""

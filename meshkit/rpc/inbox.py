@@ -14,10 +14,11 @@ M = TypeVar("M")
 class Inbox(Generic[M]):
     """A queue, bounded by who fills it. One reader at a time; being cancelled while waiting loses no message."""
 
-    __slots__ = ("_queue", "_waiter", "ended", "error")
+    __slots__ = ("_loop", "_queue", "_waiter", "ended", "error")
 
     def __init__(self) -> None:
         self._queue: deque[M] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.ended = False
         self.error: BaseException | None = None
@@ -28,7 +29,9 @@ class Inbox(Generic[M]):
     def put(self, item: M) -> None:
         """Add an item."""
         self._queue.append(item)
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def end(self, error: BaseException | None = None, *, discard: bool = False) -> None:
         """No message follows; readers see ``error`` after the messages that are here, or at once with ``discard``."""
@@ -51,6 +54,10 @@ class Inbox(Generic[M]):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def get_nowait(self) -> M | None:
+        """The next message, if it is here already."""
+        return self._queue.popleft() if self._queue else None
+
     async def get(self) -> M | None:
         """The next message; None at a good end. Raises the error of a bad one."""
         queue = self._queue
@@ -59,14 +66,14 @@ class Inbox(Generic[M]):
                 if self.error is not None:
                     raise self.error
                 return None
-            await self._wait()
+            if self._waiter is not None:
+                raise RuntimeError("another task is reading from this stream already")
+            loop = self._loop
+            if loop is None:  # it is the same for every message, and asking for it costs a system call (Python 3.11)
+                loop = self._loop = asyncio.get_running_loop()
+            self._waiter = waiter = loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
         return queue.popleft()
-
-    async def _wait(self) -> None:
-        if self._waiter is not None:
-            raise RuntimeError("another task is reading from this stream already")
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None

@@ -289,9 +289,11 @@ class RequestStream(Generic[Req]):
         return self
 
     async def __anext__(self) -> Req:
-        data = await self._inbox.get()
+        data = self._inbox.get_nowait()
         if data is None:
-            raise StopAsyncIteration
+            data = await self._inbox.get()
+            if data is None:
+                raise StopAsyncIteration
         self._stream.acknowledge(len(data))
         try:
             return self._method.decode_request(data)

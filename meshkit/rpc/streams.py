@@ -7,7 +7,7 @@ is not over, and so does letting go of the object.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
@@ -108,11 +108,13 @@ class _Replies(_Stream[Req, Rep]):
 
     __slots__ = ()
 
-    async def recv(self) -> Rep | None:
+    def recv(self) -> Coroutine[Any, Any, Rep | None]:
         """The next reply; None when the server has ended the call with OK. Raises `RpcError` when it ends badly, or the
         error of the request iterator that was given. Being cancelled here loses no reply and leaves the call alive."""
-        if self._loop is None:
-            await self._start()
+        return self._start_and_recv() if self._loop is None else self._source.recv()
+
+    async def _start_and_recv(self) -> Rep | None:
+        await self._start()
         return await self._source.recv()
 
     def __aiter__(self) -> AsyncIterator[Rep]:
@@ -175,7 +177,7 @@ class _Requests(_Stream[Req, Rep]):
                 f"{method.path} takes an iterable or async iterable of requests, not {type(requests).__name__}"
             )
 
-    async def send(self, message: Req) -> None:
+    def send(self, message: Req) -> Coroutine[Any, Any, None]:
         """Send a request, waiting while much is queued.
 
         TypeError for a message of a wrong class, RuntimeError after `end` or when the requests were given as an
@@ -185,8 +187,10 @@ class _Requests(_Stream[Req, Rep]):
             raise RuntimeError(
                 f"the requests of {self.method.path} were given as an iterable; send() cannot add to them"
             )
-        if self._loop is None:
-            await self._start()
+        return self._start_and_send(message) if self._loop is None else self._source.send(message)
+
+    async def _start_and_send(self, message: Req) -> None:
+        await self._start()
         await self._source.send(message)
 
     async def end(self) -> None:

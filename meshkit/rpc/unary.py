@@ -163,7 +163,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
             return self._given_up
         if deadline is not None and deadline <= now:
             return deadline_outcome(self.method)
-        future: asyncio.Future[Outcome] = asyncio.Future(loop=asyncio.get_running_loop())
+        future: asyncio.Future[Outcome] = asyncio.Future(loop=connection.loop)
         stream = self._begin(connection, future, self.wire_fields(now))
         timer = None if deadline is None else connection.timers.schedule(deadline, self._expire)
         try:

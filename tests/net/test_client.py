@@ -47,15 +47,39 @@ async def test_unary():
         assert dict(call.headers)[b":status"] == b"200"
 
 
-async def test_a_unary_call_is_one_write():
+async def test_a_lone_call_is_written_at_once_and_calls_of_one_turn_together():
     async with serving() as (port, service, _), connected(port) as connection:
         written = []
         write = connection._transport.write
         connection._transport = _Spy(connection._transport, lambda data: (written.append(data), write(data)))
+        call = unary(connection)
+        assert len(written) == 1
+        await call.outcome()
         calls = [unary(connection) for _ in range(10)]
         await asyncio.gather(*(call.outcome() for call in calls))
+        assert len(written) == 3
+        assert len(service.handlers) == 11
+
+
+async def test_one_stream_is_written_at_once_only_in_answer():
+    async with serving() as (port, _, _), connected(port) as connection:
+        written = []
+        write = connection._transport.write
+        connection._transport = _Spy(connection._transport, lambda data: (written.append(data), write(data)))
+        call = start(connection, b"/test.Echo/Chat")
+        assert written == []  # headers wait for the message that likely follows
+        call.stream.send(b"one")
+        assert await call.next() == b"one"
         assert len(written) == 1
-        assert len(service.handlers) == 10
+        call.stream.send(b"two")
+        assert len(written) == 2
+        for _ in range(100):
+            call.stream.send(b"more")
+        assert len(written) == 2
+        assert await call.next() == b"two"
+        assert len(written) == 3
+        call.stream.end()
+        assert (await call.outcome()).status == 0
 
 
 class _Spy:
@@ -304,9 +328,10 @@ async def test_what_never_left_is_unprocessed():
         await peer.rest()
 
     async with h2.scripted(play) as port, connected(port) as connection:
-        call = unary(connection)
-        connection._transport.abort()  # before the loop's turn ends nothing is written
-        outcome = await call.outcome()
+        left, kept = unary(connection), unary(connection)
+        connection._transport.abort()  # the first was written at once, the second waits for the turn's end
+        assert not (await left.outcome()).unprocessed
+        outcome = await kept.outcome()
         assert outcome.status == 14
         assert outcome.unprocessed
 
