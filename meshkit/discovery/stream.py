@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import random
 
 from meshkit.codec import DecodeError
-from meshkit.errors import RpcError
+from meshkit.errors import ConfigError, RpcError
 from meshkit.metadata import MetadataLike
 from meshkit.net import Backoff, ClientOptions
 from meshkit.observe.log import event_logger
@@ -22,6 +22,7 @@ from meshkit.rpc import BidiStream, CallOptions, Channel, Method
 from meshkit.tasks import Scope
 from meshkit.xds import TYPES, AdsMachine, Node, ResourceType, Verdict, decode_updates, prepare, prepare_rules
 
+from .credentials import read_token
 from .options import DiscoveryOptions
 from .refusal import next_step
 from .slicing import Slicer
@@ -77,6 +78,7 @@ class AdsStream:
         self._short = False  # the last good stream did not live long either
         self._unknown: set[str] = set()
         self._complained = ""
+        self._token = ""  # what the last stream was opened with
         self._reported: dict[ResourceType, str] = {}
         self.node: Node | None = None
         self.answered = False
@@ -142,7 +144,7 @@ class AdsStream:
                 self._stream = stream
                 await self._talk(stream)
                 self.error = "the control plane ended the stream"
-        except (RpcError, OSError) as error:
+        except (RpcError, ConfigError, OSError) as error:
             self._failed(error)
         except Exception as error:  # a bug: said with all there is, and no reason to stay without a stream for ever
             self.error = repr(error)
@@ -157,7 +159,7 @@ class AdsStream:
     def _failed(self, error: Exception) -> None:
         if self._reopening:
             return
-        step = next_step(error)
+        step = next_step(error, self._options, self._token)
         self.error = f"{error}; {step}" if step else str(error)
         if self.answered:
             _LOG.debug("ADS stream ended", address=self._options.address, error=str(error))
@@ -168,8 +170,8 @@ class AdsStream:
     def _metadata(self) -> MetadataLike | None:
         if self._options.token_file is None:
             return None
-        token = self._options.token_file.read_text().strip()
-        return {"authorization": f"Bearer {token}", "clusterid": self._options.identity.cluster_id}
+        self._token = read_token(self._options.token_file)
+        return {"authorization": f"Bearer {self._token}", "clusterid": self._options.identity.cluster_id}
 
     async def _talk(self, stream: BidiStream[bytes, bytes]) -> None:
         self.node = self._node()
