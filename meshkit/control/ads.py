@@ -31,25 +31,23 @@ class AdsService(Servicer):
         self, requests: AsyncIterator[SotwRequest], ctx: Context
     ) -> AsyncIterator[SotwResponse]:
         """State of the world."""
-        return self._serve(SotwMachine, requests, ctx.peer)
+        return self._serve(SotwMachine, requests, ctx)
 
     def delta_aggregated_resources(
         self, requests: AsyncIterator[DeltaRequest], ctx: Context
     ) -> AsyncIterator[DeltaResponse]:
         """Incremental."""
-        return self._serve(DeltaMachine, requests, ctx.peer)
+        return self._serve(DeltaMachine, requests, ctx)
 
     async def _serve(
-        self, machine: type[SotwMachine] | type[DeltaMachine], requests: AsyncIterator[Any], peer: str
+        self, machine: type[SotwMachine] | type[DeltaMachine], requests: AsyncIterator[Any], ctx: Context
     ) -> AsyncIterator[Any]:
         first = await anext(requests, None)
         if first is None:
             return
-        session = self._hub.open(machine, first.node, peer)
+        session = self._hub.open(machine, first.node, ctx.peer, ctx.header(b":authority") or "")
         try:
-            for response in session.answer(first):
-                yield response
-            reader = self._readers.start(session.deliver(requests), name=session.connection)
+            reader = self._readers.start(session.deliver(first, requests), name=session.connection)
             try:
                 async with aclosing(session.responses()) as responses:
                     async for response in responses:

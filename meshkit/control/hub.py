@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
@@ -11,7 +12,7 @@ from meshkit.xds.messages import NodeMessage
 
 from .catalog import Catalog, View
 from .delta import DeltaMachine
-from .naming import Proxy
+from .dialect import DEBUG_PORT, Plane, Told, view_for
 from .node import read_node
 from .registration import Registration, read_registration
 from .registry import Registry
@@ -25,7 +26,8 @@ _LOG = event_logger("meshkit.control")
 
 
 class Hub:
-    """Keeps the sessions. ``changed`` is called when the registrations changed; ``clock`` gives monotonic seconds."""
+    """Keeps the sessions. ``changed`` is called when the registrations changed; ``clock`` gives monotonic seconds.
+    ``host`` and ``debug_port`` say where the control plane and its pages are, for clients that have to be told."""
 
     def __init__(
         self,
@@ -39,6 +41,9 @@ class Hub:
         self.registry = registry
         self.catalog = catalog
         self.settled = True
+        self.host = "127.0.0.1"
+        self.debug_port: int | None = None
+        self._told = Told()
         self._tally = tally
         self._changed = changed
         self._clock = clock
@@ -47,12 +52,17 @@ class Hub:
     def __repr__(self) -> str:
         return f"Hub(sessions={len(self.sessions)}, registrations={len(self.registry)})"
 
-    def open(self, machine: type[SotwMachine] | type[DeltaMachine], message: NodeMessage | None, peer: str) -> Session:
-        """A stream began. Raises InvalidArgument if its first request has no node."""
+    def open(
+        self, machine: type[SotwMachine] | type[DeltaMachine], message: NodeMessage | None, peer: str, authority: str
+    ) -> Session:
+        """A stream began, which the client called ``authority``. Raises InvalidArgument if its first request has no
+        node."""
         node = read_node(message)
         self._tally.streams += 1
         connection = f"{node.name}-{next(self._numbers)}"
-        session = Session(connection, node, peer, machine(self._view(node.proxy)), datetime.now(UTC), self._tally)
+        plane = Plane.called(authority, self.host)
+        view = view_for(View(self.catalog, node.proxy, self.settled), node, plane, self._told)
+        session = Session(connection, node, peer, machine(view), datetime.now(UTC), self._tally)
         self.sessions[connection] = session
         registration = read_registration(node.id, node.metadata, "/".join(node.locality).rstrip("/"))
         self._note(session, registration)
@@ -79,14 +89,14 @@ class Hub:
 
     def _show_all(self) -> None:
         for session in self.sessions.values():
-            session.show(self._view(session.machine.view.proxy))
-
-    def _view(self, proxy: Proxy) -> View:
-        return View(self.catalog, proxy, self.settled)
+            session.show(replace(session.machine.view, catalog=self.catalog, settled=self.settled))
 
     def _note(self, session: Session, registration: Registration) -> None:
         name, node = session.connection, session.node
         _LOG.info("stream opened", client=name, peer=session.peer, variant=session.variant, agent=node.agent)
+        if session.dialect and self.debug_port != DEBUG_PORT:
+            hint = f"it reads them at port {DEBUG_PORT} alone; start the control plane with --debug-port {DEBUG_PORT}"
+            _LOG.warning("a client finds no interfaces", client=name, agent=session.dialect, reason=hint)
         for fault in registration.faults:
             _LOG.warning("a registration cannot be read", client=name, fault=fault)
         for (host, port), endpoint in registration.endpoints.items():

@@ -49,9 +49,11 @@ def host_port(name: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """What of a client its configuration depends on. ``grpc`` is the generator: ``GENERATOR=grpc`` in node metadata."""
+    """What of a client its configuration depends on. ``grpc`` is the generator: ``GENERATOR=grpc`` in node metadata;
+    ``dialect`` is set for a client that has to be shown older forms (`dialect`)."""
 
     grpc: bool = False
     namespace: str = "default"
     labels: tuple[tuple[str, str], ...] = ()
     locality: tuple[str, str, str] = ("", "", "")
+    dialect: str = ""

@@ -75,6 +75,7 @@ class ControlPlane:
         self._quiet = quiet
         self._registry = Registry(hold)
         self.hub = Hub(self._registry, Catalog(World()), self.tally, self._changed, lambda: self._loop.time())
+        self.hub.host = host
         self._scope = Scope("control")
         self._server = Server([AdsService(self.hub, self._scope)], options=_OPTIONS)
         self._pages = DebugPages(self.hub, self.library, self.tally)
@@ -105,6 +106,7 @@ class ControlPlane:
         if self.debug_port is not None:
             pages = self._pages.listen(self.host, self.debug_port)
             self.debug_port = await _listening(pages, self.host, self.debug_port, "--debug-port")
+        self.hub.debug_port = self.debug_port
         self._scope.start(self._watch(), name="watch")
         _LOG.info(
             "serving", directory=str(self.directory), address=f"{self.host}:{self.port}", debug_port=self.debug_port

@@ -13,7 +13,8 @@ from meshkit.observe.log import event_logger
 
 from .catalog import View
 from .delta import DeltaMachine, DeltaResponse
-from .naming import SHORT
+from .dialect import BURST
+from .naming import CDS, SHORT
 from .node import Node
 from .sotw import SotwMachine, SotwResponse
 from .tally import Tally
@@ -45,6 +46,11 @@ class Session:
     _failure: RpcError | None = None
 
     @property
+    def dialect(self) -> str:
+        """The client's dialect (`dialect`); "" for all that need none."""
+        return self.machine.view.proxy.dialect
+
+    @property
     def variant(self) -> str:
         """ "delta" or "sotw"."""
         return "delta" if isinstance(self.machine, DeltaMachine) else "sotw"
@@ -55,8 +61,9 @@ class Session:
         if self._inbox.empty():
             self._inbox.put_nowait(_LOOK)
 
-    async def deliver(self, requests: AsyncIterator[Any]) -> None:
+    async def deliver(self, first: Any, requests: AsyncIterator[Any]) -> None:
         """Take in the client's requests until it ends its side."""
+        await self._inbox.put(first)
         try:
             async for request in requests:
                 await self._inbox.put(request)
@@ -64,14 +71,24 @@ class Session:
             self._failure = error
         await self._inbox.put(_END)
 
+    async def _gather(self) -> None:
+        """Take what a new stream asks for at once, and look at the request for clusters last: what a client of this
+        dialect has of an earlier stream shows in the others alone."""
+        await asyncio.sleep(BURST)
+        burst = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
+        for request in sorted(burst, key=lambda one: (one is _END, getattr(one, "type_url", "") == CDS)):
+            self._inbox.put_nowait(request)
+
     async def responses(self) -> AsyncGenerator[SotwResponse | DeltaResponse, None]:
         """What to send to the client, until it ends its side."""
+        if self.dialect:
+            await self._gather()
         while (request := await self._next()) is not _END:
             if request is _LATE:
                 for response in self._noted(self.machine.resume()):
                     yield response
             elif request is not _LOOK:
-                for response in self.answer(request):
+                for response in self._answer(request):
                     yield response
             while (view := self._view) is not None:
                 self._view = None
@@ -86,7 +103,7 @@ class Session:
         except TimeoutError:
             return _LATE
 
-    def answer(self, request: Any) -> Iterator[SotwResponse | DeltaResponse]:
+    def _answer(self, request: Any) -> Iterator[SotwResponse | DeltaResponse]:
         """The answers to one request."""
         kind = SHORT.get(request.type_url, "other")
         self.tally.requests[kind] += 1

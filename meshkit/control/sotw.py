@@ -119,12 +119,17 @@ class SotwMachine:
         watch = self.watches[request.type_url] = Watch(request.type_url)
         watch.wildcard = self._means_everything(request.type_url, request.names)
         watch.subscribe(() if watch.wildcard else request.names)
-        watch.returning = bool(request.version) or any(other.returning for other in self.watches.values())
+        watch.returning = self._may_return(request)
         if not watch.names and request.type_url not in WHOLE:
             return []
         if request.type_url == CDS and EDS in self.watches:
             self.watches[EDS].repeat = True
         return self._answer(watch, watch.current(self.view)) + self._release()
+
+    def _may_return(self, request: SotwRequest) -> bool:
+        """Whether the client may have state of an earlier stream; those of a dialect do not say."""
+        dialect = bool(self.view.proxy.dialect)
+        return dialect or bool(request.version) or any(other.returning for other in self.watches.values())
 
     def _means_everything(self, type_url: str, names: tuple[str, ...]) -> bool:
         if type_url not in WHOLE:
@@ -168,6 +173,8 @@ class SotwMachine:
             return not resources
         if not watch.wildcard:
             return any(name not in resources and not watch.may_miss(self.view, name) for name in watch.names)
+        if self.view.proxy.dialect:
+            return False  # its clusters are never taken away, and what it has is among them
         if watch.type_url == LDS:
             return self.view.proxy.grpc
         assignments = self.watches.get(EDS)

@@ -1,0 +1,225 @@
+"""What a client is shown that reads older forms than all others, chosen by what its node says of itself.
+
+dubbo-go 3.0 to 3.3.0 in xDS mode is such a client: a copy of grpc-go 1.45's xDS client, changed to watch every cluster
+there is, and never repaired since. Found out with dubbo-go 3.1.1 against this control plane; left out, calls fail:
+
+- clusters by EDS alone, routes in old forms (`dialect_routes`), every locality with its name;
+- a cluster whose host is the control plane's own, as the client writes it, with one endpoint: at its IP, port 8080, the
+  client reads /debug/adsz;
+- the client's own IP, once, in a cluster of the service that it belongs to. It identifies and is never called: port 1,
+  UNHEALTHY. Twice, and the client panics; so an endpoint that really has this IP is written as IPv4 in IPv6 form;
+- an endpoint that is gone is called until it is said to be UNHEALTHY; two clusters gone at once stop the client for
+  good. So what is gone stays, in this form, for as long as the control plane runs;
+- a stream begins without versions, even that of a client with state; what it has shows in the endpoints it asks for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from ipaddress import ip_address
+
+from envoy_data_plane.envoy.config.cluster import v3 as clusters
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.config.endpoint import v3 as endpoints
+
+from .catalog import View
+from .dialect_routes import route_configuration
+from .encoding import Encoded, encode, encoded
+from .endpoints import endpoints_of
+from .making import make
+from .naming import CDS, EDS, RDS, ClusterName, host_port
+from .node import Node
+from .registration import INTERFACES_LABEL
+from .world import CLUSTER_DOMAIN, World
+
+__all__ = ["BURST", "DEBUG_PORT", "DubboGoView", "Plane", "Told", "dialect_of", "view_for"]
+
+DEBUG_PORT = 8080
+"""Where dubbo-go reads /debug/adsz; it cannot be told another port."""
+
+BURST = 0.1
+"""Seconds in which the requests of a new stream come that a client with state sends at once."""
+
+_GONE = 256  # endpoints of a cluster that are remembered though they are gone
+_HOME_PORT = 80
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The control plane as one client knows it: the ``host`` and ``port`` that it calls, and the IP behind them."""
+
+    host: str
+    port: int
+    ip: str
+
+    @classmethod
+    def called(cls, authority: str, listening: str) -> Plane:
+        """The plane that a client calls by ``authority`` and that listens at the address ``listening``, which may stand
+        for every address of the machine: then the client's word counts, if it is an IP."""
+        host, port = host_port(authority)
+        return cls(host, port, next(filter(_is_specific, (listening, host)), "127.0.0.1"))
+
+    @property
+    def cluster(self) -> ClusterName:
+        """The cluster that it is to the client."""
+        return ClusterName(self.port, "", self.host)
+
+
+def _is_specific(address: str) -> bool:
+    try:
+        return not ip_address(address).is_unspecified
+    except ValueError:
+        return False
+
+
+@dataclass(slots=True)
+class Told:
+    """Clusters, and their endpoints, that clients of this dialect were told of since the start."""
+
+    clusters: dict[str, None] = field(default_factory=dict[str, None])
+    endpoints: defaultdict[str, dict[Address, None]] = field(default_factory=lambda: defaultdict(dict))
+
+    def gone(self, cluster: str, live: Iterable[Address]) -> tuple[Address, ...]:
+        """The endpoints that a cluster had and has no more; ``live`` are those that it has."""
+        now = dict.fromkeys(live)
+        gone = [address for address in self.endpoints[cluster] if address not in now][-_GONE:]
+        self.endpoints[cluster] = dict.fromkeys(gone) | now
+        return tuple(gone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DubboGoView(View):
+    """A catalog with the eyes of a dubbo-go client. ``ip`` is its own address, ``pod`` its ``name.namespace``."""
+
+    ip: str
+    pod: str
+    plane: Plane
+    told: Told
+
+    @property
+    def home(self) -> ClusterName:
+        """The cluster by which the client finds out what it belongs to, which is what it registers interfaces for: that
+        of the endpoint with the name of its pod, else with its address, else one of its own."""
+        return _home(self.catalog.world, self.pod, self.ip) or self._own_home
+
+    @property
+    def _own_home(self) -> ClusterName:
+        return ClusterName(_HOME_PORT, "", f"{self.pod}.{CLUSTER_DOMAIN}")
+
+    def everything(self, type_url: str) -> Mapping[str, Encoded]:
+        """All clusters, those that are gone too; nothing of another type can be asked for as a whole."""
+        if type_url != CDS:
+            return {}
+        self.told.clusters.update(dict.fromkeys(_cluster_names(self.catalog.world)))
+        names = dict.fromkeys((str(self.plane.cluster), str(self._own_home), *self.told.clusters))
+        return {name: _cluster(name) for name in names}
+
+    def named(self, type_url: str, names: Iterable[str]) -> dict[str, Encoded]:
+        """Endpoints and routes of these names; hollow where there is nothing."""
+        make_one = {EDS: self._assignment, RDS: self._routes}.get(type_url)
+        return {name: make_one(name) for name in names} if make_one else {}
+
+    def _assignment(self, name: str) -> Encoded:
+        cluster = ClusterName.parse(name)
+        if cluster is None:
+            return _assignment(name, (), ())  # the client asks for "" too
+        if cluster == self.plane.cluster:
+            return _assignment(name, ((self.plane.ip, self.plane.port),), ())
+        own = ((self.ip, 1),) if cluster == self.home else ()
+        if cluster == self._own_home:
+            return _assignment(name, (), own)
+        self.told.clusters[name] = None
+        live = tuple(dict.fromkeys(self._addresses(cluster)))
+        return _assignment(name, live, (*self.told.gone(name, live), *own))
+
+    def _addresses(self, cluster: ClusterName) -> Iterable[Address]:
+        for one in endpoints_of(self.catalog.world, cluster, resolved=False):
+            if not one.address.startswith("unix:"):
+                yield (f"::ffff:{one.address}" if one.address == self.ip else one.address), one.port
+
+    def _routes(self, name: str) -> Encoded:
+        found = route_configuration(self.catalog.world, name, self.proxy)
+        return encoded(RDS, name, encode(found), hollow=not found.virtual_hosts)
+
+
+def _home(world: World, pod: str, ip: str) -> ClusterName | None:
+    """The service of a pod: of the endpoint of its name, else of its address."""
+    name, _, namespace = pod.rpartition(".")
+    served = [
+        (ClusterName(port, "", host), one)
+        for host, service in world.services.items()
+        for port, found in service.endpoints.items()
+        for one in found
+    ]
+    named = (cluster for cluster, one in served if one.workload.split(";")[:2] == [name, namespace])
+    return next(named, None) or next((cluster for cluster, one in served if one.address == ip), None)
+
+
+def _cluster_names(world: World) -> Iterable[str]:
+    for host, service in world.services.items():
+        rule = world.destination_rule(host)
+        subsets = ("", *(one.name for one in rule.subsets)) if rule else ("",)
+        for port in filter(service.routed, service.ports):
+            for subset in subsets:
+                yield str(ClusterName(port, subset, host))
+
+
+@lru_cache(maxsize=4096)
+def _cluster(name: str) -> Encoded:
+    """Policies mean nothing to the client; all that it reads is where the endpoints are from."""
+    source = make(core.ConfigSource, ads=make(core.AggregatedConfigSource))
+    eds = make(clusters.ClusterEdsClusterConfig, eds_config=source, service_name=name)
+    made = make(clusters.Cluster, name=name, type=clusters.ClusterDiscoveryType.EDS, eds_cluster_config=eds)
+    return encoded(CDS, name, encode(made))
+
+
+@lru_cache(maxsize=4096)
+def _assignment(name: str, live: tuple[Address, ...], unhealthy: tuple[Address, ...]) -> Encoded:
+    """Weights, localities and priorities mean nothing to the client."""
+    found = [_endpoint(address, core.HealthStatus.UNKNOWN) for address in live]
+    found += [_endpoint(address, core.HealthStatus.UNHEALTHY) for address in unhealthy]
+    locality = make(endpoints.LocalityLbEndpoints, locality=make(core.Locality), lb_endpoints=found)
+    localities = [locality] if found else []
+    made = make(endpoints.ClusterLoadAssignment, cluster_name=name, endpoints=localities)
+    return encoded(EDS, name, encode(made), hollow=not found)
+
+
+def _endpoint(address: Address, health: core.HealthStatus) -> endpoints.LbEndpoint:
+    socket = make(core.SocketAddress, address=address[0], port_value=address[1])
+    endpoint = make(endpoints.Endpoint, address=make(core.Address, socket_address=socket))
+    return make(endpoints.LbEndpoint, endpoint=endpoint, health_status=health)
+
+
+# -- who speaks it -----------------------------------------------------------------------------------------------------
+
+
+def dialect_of(node: Node) -> str:
+    """The dialect that a client speaks; "" for all that need none."""
+    return next((name for name, (spoken, _) in _DIALECTS.items() if spoken(node)), "")
+
+
+def view_for(view: View, node: Node, plane: Plane, told: Told) -> View:
+    """What a client is shown of ``view``: the view itself, unless it speaks a dialect."""
+    name = dialect_of(node)
+    if not name:
+        return view
+    return _DIALECTS[name][1](replace(view, proxy=replace(view.proxy, dialect=name)), node, plane, told)
+
+
+def _is_dubbo_go(node: Node) -> bool:
+    """A grpc-go of 2022 that shows, from its first stream on, the label in which it registers interfaces."""
+    return node.agent == "gRPC Go 1.45.0" and INTERFACES_LABEL in node.labels and node.id.count("~") == 3
+
+
+def _dubbo_go(view: View, node: Node, plane: Plane, told: Told) -> View:
+    ip = node.id.split("~")[1]
+    return DubboGoView(view.catalog, view.proxy, view.settled, ip=ip, pod=node.name, plane=plane, told=told)
+
+
+_DIALECTS: Mapping[str, tuple[Callable[[Node], bool], Callable[[View, Node, Plane, Told], View]]] = {
+    "dubbo-go": (_is_dubbo_go, _dubbo_go),
+}
