@@ -187,7 +187,7 @@ def service_entry(
     host: str, endpoints: Mapping[str, Mapping[str, Any]], target: int, port: Mapping[str, Any] = {}, **spec: Any
 ) -> Object:
     """A static ServiceEntry on port 80; ``endpoints`` by address: labels, locality, weight..."""
-    entry = _object("networking.istio.io/v1", "ServiceEntry", host.partition(".")[0], "demo")
+    entry = _object("networking.istio.io/v1", "ServiceEntry", host.replace(".", "-"), "demo")
     entry["spec"] = {
         "hosts": [host],
         "location": "MESH_INTERNAL",
@@ -208,7 +208,7 @@ def workload_entry(address: str, app: str = "greeter", **spec: Any) -> Object:
 
 def destination_rule(host: str = HOST, subsets: Mapping[str, Mapping[str, str]] = {}, **policy: Any) -> Object:
     """Subsets by labels, and a traffic policy."""
-    rule = _object("networking.istio.io/v1", "DestinationRule", host.partition(".")[0], "demo")
+    rule = _object("networking.istio.io/v1", "DestinationRule", host.replace(".", "-"), "demo")
     rule["spec"] = {"host": host, "subsets": [{"name": name, "labels": labels} for name, labels in subsets.items()]}
     if policy:
         rule["spec"]["trafficPolicy"] = policy
