@@ -51,5 +51,12 @@ def encode_status_message(message: str) -> bytes:
 
 
 def decode_status_message(raw: bytes) -> str:
-    """The text of ``grpc-message``; never fails: what is not an escape, or not UTF-8, is taken as it is."""
-    return _ESCAPED.sub(lambda match: bytes((int(match.group(1), 16),)), raw).decode("utf-8", "replace")
+    """The text of ``grpc-message``; never fails: what is not an escape is taken as it is.
+
+    It should have nothing but ASCII. dubbo-java writes a byte per character: HTTP's older charset, RFC 9110 section 5.5.
+    """
+    text = _ESCAPED.sub(lambda match: bytes((int(match.group(1), 16),)), raw)
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("utf-8", "replace") if raw.isascii() else text.decode("latin-1")

@@ -24,6 +24,11 @@ def test_status_messages_of_the_specification():
     assert decode_status_message(b"%e2%98%ba%FF") == "☺�"
 
 
+def test_messages_that_should_have_been_escaped():
+    assert decode_status_message("100% é".encode()) == "100% é"
+    assert decode_status_message("100% é".encode("latin-1")) == "100% é"
+
+
 def test_http_statuses():
     known = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 431: 13, 502: 14, 503: 14, 504: 14}
     assert {status: http_to_grpc(status) for status in known} == known
