@@ -10,7 +10,7 @@ ever sees a route without its endpoints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -210,7 +210,7 @@ class _Walk:
 
 def assemble(
     interface: str,
-    places: Sequence[tuple[str, Location]],
+    places: Iterable[tuple[str, Location]],
     resources: Resources,
     addresses: Addresses,
     naming: Naming,

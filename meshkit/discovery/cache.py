@@ -112,7 +112,7 @@ class InterfaceCache:
     def _refresh(self, watch: InterfaceWatch) -> None:
         if self.watches.get(watch.interface) is not watch:
             return  # released by a listener of another cell, a moment ago
-        places = [(strategy.name, strategy.locate(watch.interface)) for strategy in self._strategies]
+        places = ((strategy.name, strategy.locate(watch.interface)) for strategy in self._strategies)  # asked in turn
         assembly = assemble(watch.interface, places, self._machine, self._names, self._naming, self._where)
         watch.assembly = assembly
         stays = assembly.refused and _works(watch.cell.value, self._machine, self._names)

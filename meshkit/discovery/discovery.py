@@ -57,11 +57,16 @@ class Discovery:
         self._scope = Scope("discovery")
         self._stream = AdsStream(options, self._machine, self.node, self._changed, self._sent)
         self._patience = Patience(self._machine, options.patience, options.clock, self._silent)
-        if strategies is None:
-            strategies = make_strategies(options.strategies, options.static)
+        self._strategies = make_strategies(options) if strategies is None else strategies
         self._names = HostNames(resolver, options.clock, self._resolved)
         self._cache = InterfaceCache(
-            self._machine, self._names, strategies, self._naming, options.address, self._stream.poke, self.condition
+            self._machine,
+            self._names,
+            self._strategies,
+            self._naming,
+            options.address,
+            self._stream.poke,
+            self.condition,
         )
 
     def __repr__(self) -> str:
@@ -71,6 +76,8 @@ class Discovery:
         """Start keeping the stream; returns at once, whether or not the control plane is there."""
         self._scope.start(self._stream.run(), name="stream")
         self._scope.start(self._patience.run(), name="patience")
+        for strategy in self._strategies:
+            self._scope.start(strategy.run(), name=strategy.name)
 
     async def close(self) -> None:
         """End the stream and all work. Snapshots stay as they are."""

@@ -25,6 +25,7 @@ class DiscoveryOptions:
     ``address``: ``host:port`` or ``unix:path``. ``mode``: ``delta`` or ``sotw``. ``strategies`` and ``static``: see
     `meshkit.discovery.strategy`. ``patience``: seconds after which a resource asked for and not answered counts as
     absent (gRFC A57). ``backoff``: between failing streams. ``token_file``: a bearer token, read for every stream.
+    ``debug_url``: istiod's debug pages, ``http://host:15014``; "" is there, on the address of an istiod's usual port.
     ``pause_after``: seconds of work on a push after which the event loop gets a turn.
     """
 
@@ -37,6 +38,7 @@ class DiscoveryOptions:
     backoff: BackoffPolicy = BackoffPolicy(initial=1.0, multiplier=1.6, jitter=0.2, maximum=30.0)
     tls: TlsSettings | None = None
     token_file: Path | None = None
+    debug_url: str = ""
     pause_after: float = 0.002
     clock: Clock = SYSTEM
 

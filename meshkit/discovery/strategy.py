@@ -1,16 +1,19 @@
 """Where an interface lives: several ways to find out, behind one protocol, tried in the configured order.
 
 A strategy answers at once with what it knows now, and tells its listener when its answers may have changed; what it
-names is then watched on the ADS stream. To add one: a class with these three names, and a line in `_MAKERS`.
+names is then watched on the ADS stream. To add one: a class with these four names, and a line in `_MAKERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meshkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from .options import DiscoveryOptions
 
 __all__ = [
     "DirectAddresses",
@@ -65,6 +68,10 @@ class Strategy(Protocol):
         """Call ``changed`` whenever an answer of `locate` may have become another one."""
         ...
 
+    async def run(self) -> None:
+        """What it has to do beside, for as long as discovery runs; may return at once."""
+        ...
+
 
 class StandardResources:
     """A VirtualService or ServiceEntry whose host is the lower-cased interface, on port 80 (the one port on which Istio
@@ -79,6 +86,9 @@ class StandardResources:
 
     def listen(self, changed: Callable[[], object]) -> None:
         """Its answers never change: the routes do."""
+
+    async def run(self) -> None:
+        """There is nothing to do."""
 
 
 class StaticMap:
@@ -95,6 +105,9 @@ class StaticMap:
 
     def listen(self, changed: Callable[[], object]) -> None:
         """Configuration does not change."""
+
+    async def run(self) -> None:
+        """There is nothing to do."""
 
 
 def _parse(interface: str, text: str) -> Location:
@@ -118,15 +131,22 @@ def _address(interface: str, address: str) -> str:
     raise ConfigError(f"static map: {interface!r} has the address {address!r}; expected IP:PORT or unix:PATH")
 
 
-_MAKERS: Mapping[str, Callable[[Mapping[str, str]], Strategy]] = {
-    "static": StaticMap,
-    "standard": lambda _: StandardResources(),
+def _adsz(options: DiscoveryOptions) -> Strategy:
+    from .adsz import PublishedInterfaces  # few need it
+
+    return PublishedInterfaces(options)
+
+
+_MAKERS: Mapping[str, Callable[[DiscoveryOptions], Strategy]] = {
+    "static": lambda options: StaticMap(options.static),
+    "standard": lambda options: StandardResources(),
+    "adsz": _adsz,
 }
 
 
-def make_strategies(names: Sequence[str], static: Mapping[str, str]) -> tuple[Strategy, ...]:
-    """The strategies of these names, in this order. Raises ConfigError for a name that is not known."""
-    unknown = [name for name in names if name not in _MAKERS]
+def make_strategies(options: DiscoveryOptions) -> tuple[Strategy, ...]:
+    """The strategies that ``options`` name, in their order. Raises ConfigError for a name that is not known."""
+    unknown = [name for name in options.strategies if name not in _MAKERS]
     if unknown:
         raise ConfigError(f"strategy {unknown[0]!r} is not known; known are {', '.join(_MAKERS)}")
-    return tuple(_MAKERS[name](static) for name in names)
+    return tuple(_MAKERS[name](options) for name in options.strategies)

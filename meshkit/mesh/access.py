@@ -28,6 +28,7 @@ def discovery_options(settings: Settings, environment: Mapping[str, str] = os.en
         mode=settings.xds,
         strategies=settings.strategies,
         static=settings.interfaces,
+        debug_url=settings.debug_url,
         tls=tls,
         token_file=_token_file(settings, tls),
     )

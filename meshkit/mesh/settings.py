@@ -106,6 +106,7 @@ class Settings:
     strategies: tuple[str, ...] = _setting(
         ("static", "standard"), "MESHKIT_STRATEGIES", "the ways to find interfaces, in their order", _words
     )
+    debug_url: str = _setting("", "MESHKIT_DEBUG_URL", "istiod's debug pages, which the strategy adsz reads")
     interfaces: Mapping[str, str] = _setting(
         {}, "MESHKIT_INTERFACES", "where interfaces live, asked first: helloworld.v1.Greeter=greeter.default:80", _pairs
     )

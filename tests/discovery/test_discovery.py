@@ -382,6 +382,9 @@ class Told:
     def listen(self, changed: Callable[[], object]) -> None:
         self.changed = changed
 
+    async def run(self) -> None:
+        pass
+
     def tell(self, interface: str, host: str, port: int) -> None:
         self.places[interface] = HostPort(host, port)
         self.changed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshkit.discovery import DirectAddresses, HostPort, Unknown
+from meshkit.discovery import DirectAddresses, DiscoveryOptions, HostPort, Unknown
 from meshkit.discovery.strategy import StandardResources, StaticMap, make_strategies
 from meshkit.errors import ConfigError
 
@@ -29,6 +29,7 @@ def test_bad_entries_are_named(text: str) -> None:
 
 
 def test_order_is_that_of_the_configuration() -> None:
-    assert [s.name for s in make_strategies(("standard", "static"), {})] == ["standard", "static"]
-    with pytest.raises(ConfigError, match="known are static, standard"):
-        make_strategies(("dns",), {})
+    names = ("standard", "adsz", "static")
+    assert tuple(strategy.name for strategy in make_strategies(DiscoveryOptions(strategies=names))) == names
+    with pytest.raises(ConfigError, match="known are static, standard, adsz"):
+        make_strategies(DiscoveryOptions(strategies=("dns",)))

@@ -1,0 +1,299 @@
+"""Interfaces that servers publish in their node's labels, as dubbo-go does, read back from istiod's debug page.
+
+``LABELS.DUBBO_GO`` is a JSON object in a string, ``providers:<interface>:<version>:<group>`` to ``host:port``; the page
+``/debug/adsz`` lists the nodes of all streams of one istiod. The page is read while an interface that is asked for is
+not on it, more and more seldom, and slowly afterwards; the map is replaced as a whole, and outlives a page that fails.
+
+istiod of 2026 gives the page to few (pilot/pkg/xds/debug.go), so this is for meshes that have dubbo-go in them, and
+has to be asked for by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from random import random
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from meshkit.errors import ConfigError
+from meshkit.net import Backoff, BackoffPolicy
+from meshkit.observe.log import event_logger
+
+from .credentials import read_token
+from .options import DiscoveryOptions
+from .slicing import Slicer
+from .strategy import HostPort, Location, Unknown
+
+__all__ = ["PublishedInterfaces"]
+
+_LOG = event_logger("meshkit.discovery")
+_PAGE = "/debug/adsz"
+_PORT = 15014  # of istiod's Service; its pods also have the page on 8080
+_ISTIOD_PORTS = ("15010", "15012")
+_LIMIT = 64 << 20  # bytes; a client of the mesh takes some KB of the page
+_PATIENCE = 5.0  # seconds without a byte
+_WHOLE = 30.0  # seconds for all of it
+_EAGER = BackoffPolicy(initial=0.1, multiplier=1.6, jitter=0.2, maximum=10.0)
+_SLOW = BackoffPolicy(initial=30.0, multiplier=1.0, jitter=0.2, maximum=30.0)
+_PUBLISH = "or publish interfaces by VirtualService: meshkit k8s mapping"
+_NEXT = {
+    401: f"it wants a service-account token (MESHKIT_TOKEN_FILE); {_PUBLISH}",
+    403: "istiod shows the page to its own namespace only: name this one in its "
+    f"DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES, or set its ENABLE_DEBUG_ENDPOINT_AUTH=false, {_PUBLISH}",
+}
+_REACH = f"check MESHKIT_DEBUG_URL, and ENABLE_DEBUG_ON_HTTP of istiod, {_PUBLISH}"
+
+
+class _PageFailed(Exception):
+    """The page was not given; why, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the page is."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' * self.secure}://{self.host}:{self.port}{self.path}"
+
+
+class PublishedInterfaces:
+    """The strategy ``adsz``. Must be made on the event loop's thread and run there."""
+
+    name = "adsz"
+
+    def __init__(self, options: DiscoveryOptions) -> None:
+        self._source = _source(options)
+        self._options = options
+        self._slicer = Slicer(options.pause_after)
+        self._known: dict[str, HostPort] = {}
+        self._asked: set[str] = set()  # since the last look at the page
+        self._wake = asyncio.Event()
+        self._changed: Callable[[], object] = lambda: None
+        self._eager = Backoff(_EAGER, random)
+        self._slow = Backoff(_SLOW, random)
+        self._failing = Backoff(options.backoff, random)
+        self._problem = "the page was not read yet"
+        self._reported: set[object] = set()
+
+    def __repr__(self) -> str:
+        return f"PublishedInterfaces({self._source.url}, {len(self._known)} interfaces: {self._problem or 'read'})"
+
+    def locate(self, interface: str) -> Location:
+        """The place that was published last."""
+        if interface not in self._asked:
+            self._asked.add(interface)
+            self._eager.reset()
+            self._wake.set()
+        found = self._known.get(interface)
+        return found or Unknown(f"GET {self._source.url}: {self._problem or 'nobody publishes the interface'}")
+
+    def listen(self, changed: Callable[[], object]) -> None:
+        """Call ``changed`` after every look at the page."""
+        self._changed = changed
+
+    async def run(self) -> None:
+        """Look at the page whenever it is time to, for ever."""
+        while True:
+            if not self._asked:
+                await self._wake.wait()
+            await self._wait(await self._look())
+
+    async def _look(self) -> Backoff:
+        """One look; gives what says when the next is due."""
+        try:
+            page = await asyncio.to_thread(_get, self._source, self._headers())
+            self._take(await self._slicer.run(_published(page)))
+        except (_PageFailed, ConfigError) as error:
+            self._fail(str(error))
+        self._asked = set()
+        self._changed()  # whoever still uses an interface asks for it again
+        self._wake.clear()
+        if self._problem:
+            return self._failing
+        return self._slow if self._asked <= self._known.keys() else self._eager
+
+    async def _wait(self, backoff: Backoff) -> None:
+        """Until the next look; a new interface is worth one at once, unless the page fails anyway."""
+        delay = backoff.next()
+        if backoff is self._failing:
+            await self._options.clock.sleep(delay)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json", "ClusterID": self._options.identity.cluster_id}
+        if self._options.token_file is not None:
+            headers["Authorization"] = f"Bearer {read_token(self._options.token_file)}"
+        return headers
+
+    # -- what is known
+
+    def _fail(self, problem: str) -> None:
+        """Said once for as long as it stays the same; the map stays as it is."""
+        if problem != self._problem:
+            _LOG.warning("published interfaces are not read", url=self._source.url, error=problem)
+        self._problem = problem
+
+    def _take(self, found: _Found) -> None:
+        self._problem = ""
+        self._failing.reset()
+        for fault in found.faults:
+            self._report(fault, "published interfaces that make no sense", fault=fault)
+        known: dict[str, HostPort] = {}
+        for interface, places in found.places.items():
+            known[interface] = chosen = _choose(places, self._known.get(interface))
+            if len(places) > 1:
+                hosts = tuple(sorted(f"{place.host}:{place.port}" for place in places))
+                taken = f"{chosen.host}:{chosen.port}"
+                said = "an interface is published at several hosts; one is taken"
+                self._report((interface, hosts), said, interface=interface, hosts=hosts, taken=taken)
+        self._known = known
+
+    def _report(self, key: object, event: str, **facts: object) -> None:
+        if key not in self._reported:
+            self._reported.add(key)
+            _LOG.warning(event, url=self._source.url, **facts)
+
+
+def _source(options: DiscoveryOptions) -> _Source:
+    """The page's place: as configured, or where istiod's own ports lead."""
+    url = options.debug_url
+    host, _, port = options.address.rpartition(":")
+    if not url and port in _ISTIOD_PORTS:
+        url = f"http://{host}:{_PORT}"
+    parts = urlsplit(url)
+    try:
+        number = _PORT if parts.port is None else parts.port
+    except ValueError:
+        number = 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or number == 0:
+        raise ConfigError(
+            f"strategy adsz cannot read debug_url={url!r} (MESHKIT_DEBUG_URL); expected http://HOST:PORT of istiod, "
+            "whose port is 15014"
+        )
+    return _Source(parts.scheme == "https", parts.hostname, number, parts.path.rstrip("/") or _PAGE)
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+def _get(source: _Source, headers: dict[str, str]) -> str:
+    """The page, by the standard library, in a thread. No redirects: a token goes to nobody else."""
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+    kind = HTTPSConnection if source.secure else HTTPConnection
+    connection = kind(source.host, source.port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", source.path, headers=headers)
+        response = connection.getresponse()
+        body = _read(response)
+    except (OSError, HTTPException) as error:
+        raise _PageFailed(f"{error or type(error).__name__}; {_REACH}") from None
+    finally:
+        connection.close()
+    if response.status != 200:
+        said = body[:200].decode("utf-8", "replace").strip().partition("\n")[0]
+        raise _PageFailed(f"{response.status} {said or response.reason}; {_NEXT.get(response.status, _REACH)}")
+    return body.decode("utf-8", "replace")
+
+
+def _read(response: Any) -> bytes:
+    parts: list[bytes] = []
+    size, end = 0, time.monotonic() + _WHOLE
+    while part := response.read1(1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > _LIMIT or time.monotonic() > end:
+            raise _PageFailed(f"it is longer than {_LIMIT >> 20} MB or takes more than {_WHOLE:g} s, {_PUBLISH}")
+    return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a page says: for each interface, how many nodes publish it at each place."""
+
+    places: dict[str, Counter[HostPort]]
+    faults: list[str]
+
+
+def _published(page: str) -> Generator[None, None, _Found]:
+    """What all nodes publish; pauses after each, for there may be many. An entry for any version and group counts where
+    there is none without. Raises _PageFailed for what is not istiod's page."""
+    plain: dict[str, Counter[HostPort]] = {}
+    special: dict[str, Counter[HostPort]] = {}
+    faults: list[str] = []
+    for client in _clients(page):
+        for key, value in _labels(client, faults).items():
+            parts, place = key.split(":"), _place(value)
+            if len(parts) != 4 or parts[0] != "providers" or place is None:
+                faults.append(f"{client.get('connectionId')}: {key!r}: {value!r}")
+                continue
+            target = special if parts[2] or parts[3] else plain
+            target.setdefault(parts[1], Counter())[place] += 1
+        yield
+    return _Found({**special, **plain}, faults)
+
+
+def _clients(page: str) -> Generator[dict[str, Any], None, None]:
+    """The entries of ``clients``, one after the other."""
+    start = page.find('"totalClients"')
+    if not page.lstrip().startswith("{") or start < 0:
+        raise _PageFailed(f"it is not istiod's page; {_REACH}")
+    at = page.find("[", max(page.find('"clients"', start), 0)) + 1 if '"clients"' in page else 0
+    decoder = json.JSONDecoder()
+    while at:
+        at = _skip(page, at)
+        if page.startswith("]", at):
+            return
+        try:
+            client, at = decoder.raw_decode(page, at)
+        except ValueError as error:
+            raise _PageFailed(f"the page is cut or mangled: {error}") from None
+        if isinstance(client, dict):
+            yield client
+
+
+def _skip(page: str, at: int) -> int:
+    while page[at : at + 1] in {" ", "\n", "\r", "\t", ","}:
+        at += 1
+    return at
+
+
+def _labels(client: dict[str, Any], faults: list[str]) -> dict[str, Any]:
+    try:
+        text = client["metadata"]["LABELS"]["DUBBO_GO"]
+        value: Any = json.loads(text) if text else {}
+    except (KeyError, TypeError):
+        return {}
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    faults.append(f"{client.get('connectionId')}: DUBBO_GO is no JSON object")
+    return {}
+
+
+def _place(value: Any) -> HostPort | None:
+    host, _, port = str(value).rpartition(":")
+    return HostPort(host, int(port)) if host and port.isdecimal() and 0 < int(port) < 65536 else None
+
+
+def _choose(places: Counter[HostPort], before: HostPort | None) -> HostPort:
+    """The place of before while anybody publishes it, else the one that most do: an interface must not flap."""
+    if before is not None and before in places:
+        return before
+    return min(places, key=lambda place: (-places[place], place.host, place.port))
