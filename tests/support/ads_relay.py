@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -35,11 +36,17 @@ class AdsRelay(Servicer):
         self.refusal: Exception | None = None
         self._upstream = upstream
         self._down: set[asyncio.Queue[bytes | None]] = set()
+        self._arrivals: list[asyncio.Future[float]] = []
 
     def inject(self, response: bytes) -> None:
         """Send every client this, as it is."""
         for queue in self._down:
             queue.put_nowait(response)
+
+    def arrival(self) -> asyncio.Future[float]:
+        """When the next response goes down, by `time.perf_counter`."""
+        self._arrivals.append(asyncio.get_running_loop().create_future())
+        return self._arrivals[-1]
 
     def sotw(self, requests: AsyncIterator[bytes], ctx: Any) -> AsyncIterator[bytes]:
         """State of the world."""
@@ -62,6 +69,8 @@ class AdsRelay(Servicer):
                 scope.start(self._receive(stream, queue), name="down")
                 while (response := await queue.get()) is not None:
                     self.responses.append(response)
+                    while self._arrivals:
+                        self._arrivals.pop().set_result(time.perf_counter())
                     yield response
         finally:
             self._down.discard(queue)
