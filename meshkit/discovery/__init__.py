@@ -2,6 +2,7 @@
 
 from .bootstrap import Bootstrap, find_bootstrap
 from .discovery import Discovery, DiscoveryStatistics
+from .local import LocalPort, LocalWatch
 from .node import NodeIdentity, Registration, build_node
 from .options import DiscoveryOptions
 from .pod import Pod, read_pod
@@ -20,6 +21,8 @@ __all__ = [
     "HostPort",
     "InterfaceStatistics",
     "InterfaceWatch",
+    "LocalPort",
+    "LocalWatch",
     "Location",
     "NodeIdentity",
     "Pod",

@@ -6,13 +6,12 @@ what had to be refused, the old one stays published, and what it was made from s
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from meshkit.observe.log import event_logger
 from meshkit.route import RouteTable
-from meshkit.xds import ASSIGNMENTS, CLUSTERS, WILDCARD, AdsMachine, Resource, ResourceType, WatchStatistics
+from meshkit.xds import ASSIGNMENTS, CLUSTERS, AdsMachine, Resource, ResourceType, WatchStatistics
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment
 
 from .assembly import Assembly, Draft, Naming, Need, assemble
@@ -20,6 +19,7 @@ from .names import NAMES, HostNames
 from .report import Report, unobeyed
 from .snapshot import ClusterSnapshot, Snapshot, SnapshotState
 from .strategy import Strategy
+from .subscriptions import Subscriptions, User
 from .watch import InterfaceWatch
 
 __all__ = ["InterfaceCache"]
@@ -45,16 +45,15 @@ class InterfaceCache:
         self._strategies = tuple(strategies)
         self._naming = naming
         self._where = where
-        self._changed = changed
-        self._users: defaultdict[Need, set[InterfaceWatch]] = defaultdict(set)
         self.watches: dict[str, InterfaceWatch] = {}
         self.condition = condition
         self.report = Report()
+        self.subscriptions = Subscriptions(machine, names, naming, changed, self.report.forget)
         for strategy in self._strategies:
             strategy.listen(self.refresh)
 
     def __repr__(self) -> str:
-        return f"InterfaceCache({len(self.watches)} interfaces, {len(self._users)} resources)"
+        return f"InterfaceCache({len(self.watches)} interfaces, {len(self.subscriptions)} resources)"
 
     def watch(self, interface: str) -> InterfaceWatch:
         """Use ``interface``: its watch, new or shared. Call `InterfaceWatch.release` when done."""
@@ -70,12 +69,12 @@ class InterfaceCache:
     def update(self, kind: ResourceType, names: Iterable[str]) -> None:
         """What ``names`` of ``kind`` stand for changed: the machine took in a response, or names were resolved."""
         if kind is CLUSTERS:
-            self._follow(names)
-        affected = {watch: None for name in names for watch in self._users.get((kind, name), ())}
+            self.subscriptions.follow(names)
+        affected: dict[User, None] = self.subscriptions.users(kind, names)
         if kind is CLUSTERS:  # a whole answer also tells what does not exist
             affected.update({w: None for w in self.watches.values() if w.assembly is not None and w.assembly.missing})
-        for watch in affected:
-            self._refresh(watch)
+        for user in affected:
+            user.refresh()
 
     def refresh(self) -> None:
         """Look at every interface again: a strategy knows something new."""
@@ -92,22 +91,15 @@ class InterfaceCache:
         figures = entry.statistics()
         return (figures if entry.resource is None else replace(figures, unobeyed=unobeyed(entry.resource)),)
 
-    def _follow(self, clusters: Iterable[str]) -> None:
-        """A DNS cluster in use may have other host names now."""
-        for name in clusters:
-            if self._names.using(name):
-                self._resolve(name)
-
-    def _resolve(self, name: str) -> None:
-        cluster = _resource(self._machine, CLUSTERS, name)
-        if isinstance(cluster, Cluster):
-            self._names.use(cluster)
+    def renew(self, watch: InterfaceWatch) -> None:
+        """Look at one interface again: something that it is made of changed."""
+        self._refresh(watch)
 
     def _release(self, watch: InterfaceWatch) -> None:
         watch.users -= 1
         if not watch.users and self.watches.get(watch.interface) is watch:
             del self.watches[watch.interface]
-            self._need(watch, frozenset())
+            self.subscriptions.hold(watch, frozenset())
 
     def _refresh(self, watch: InterfaceWatch) -> None:
         if self.watches.get(watch.interface) is not watch:
@@ -118,46 +110,13 @@ class InterfaceCache:
         stays = assembly.refused and _works(watch.cell.value, self._machine, self._names)
         if assembly.draft is not None and not stays:
             watch.kept = assembly.needs
-            self._need(watch, assembly.needs)
+            self.subscriptions.hold(watch, assembly.needs)
             self._publish(watch, assembly, assembly.draft)
         else:
-            self._need(watch, assembly.needs | watch.kept)
+            self.subscriptions.hold(watch, assembly.needs | watch.kept)
             fresh = _freshened(watch.cell.value, self._machine, self._names)
             if fresh is not None:
                 _set(watch, fresh)
-
-    def _need(self, watch: InterfaceWatch, needs: frozenset[Need]) -> None:
-        added, dropped = needs - watch.needs, watch.needs - needs
-        watch.needs = needs
-        for need in sorted(added, key=str):
-            users = self._users[need]
-            if not users:
-                self._subscribe(*need)
-            users.add(watch)
-        for need in dropped:
-            users = self._users[need]
-            users.discard(watch)
-            if not users:
-                del self._users[need]
-                self._unsubscribe(*need)
-        if added or dropped:
-            self._changed()
-
-    def _subscribe(self, kind: ResourceType, name: str) -> None:
-        """Istio's default generator sends all clusters or none, so they are asked for with the first resource."""
-        if self._naming.all_clusters:
-            self._machine.subscribe(CLUSTERS, WILDCARD)
-        if kind is NAMES:
-            self._resolve(name)
-        elif kind is not CLUSTERS or not self._naming.all_clusters:
-            self._machine.subscribe(kind, name)
-
-    def _unsubscribe(self, kind: ResourceType, name: str) -> None:
-        self.report.forget(kind, name)
-        if kind is NAMES:
-            self._names.drop(name)
-        elif kind is not CLUSTERS or not self._naming.all_clusters:
-            self._machine.unsubscribe(kind, name)
 
     def _publish(self, watch: InterfaceWatch, assembly: Assembly, draft: Draft) -> None:
         old = watch.cell.value

@@ -13,6 +13,7 @@ from meshkit.xds import CLUSTERS, ROUTES, WILDCARD, Node, ResourceType, Verdict,
 
 from .assembly import Naming
 from .cache import InterfaceCache
+from .local import LocalPorts, LocalWatch
 from .names import NAMES, HostNames
 from .node import Registration, build_node
 from .options import DiscoveryOptions
@@ -68,6 +69,7 @@ class Discovery:
             self._stream.poke,
             self.condition,
         )
+        self._locals = LocalPorts(self._machine, self._cache.subscriptions, self._naming, options.listener_template)
 
     def __repr__(self) -> str:
         return f"Discovery({self._stream!r}, {self._machine!r})"
@@ -111,14 +113,10 @@ class Discovery:
         """What this process tells about itself now."""
         return build_node(self.options.identity, self._registrations)
 
-    def local_services(self, port: int) -> tuple[str, ...]:
-        """The services whose workloads listen on ``port`` of this process, as far as the control plane told.
-
-        Istio's default generator sends a cluster ``inbound|<port>||`` whose metadata names them.
-        """
-        entry = self._machine.entry(CLUSTERS, f"inbound|{port}||")
-        resource = entry.resource if entry is not None else None
-        return tuple(getattr(resource, "hosts", ()))
+    def local(self, ip: str, port: int) -> LocalWatch:
+        """Follow what the control plane knows of ``port`` of this process, which others call at ``ip``: the services
+        that lead there, and what it demands of callers. Until `LocalWatch.release`."""
+        return self._locals.watch(ip, port)
 
     @property
     def slicer(self) -> Slicer:
@@ -165,6 +163,8 @@ class Discovery:
             self._announced.set(self._stream.node)
         if verdict.kind is not None:
             self._cache.update(verdict.kind, verdict.changed)
+            if verdict.kind is CLUSTERS:
+                self._locals.update(verdict.changed)
 
     def _sent(self) -> None:
         self._patience.note()

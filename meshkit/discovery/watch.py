@@ -37,6 +37,10 @@ class Owner(Protocol):
         """What is wrong with the control plane itself; "" for nothing."""
         ...
 
+    def renew(self, watch: InterfaceWatch, /) -> None:
+        """Look at one interface again."""
+        ...
+
     def figures(self, need: Need) -> tuple[WatchStatistics, ...]:
         """The statistics of one resource, if it is held."""
         ...
@@ -59,6 +63,10 @@ class InterfaceWatch:
 
     def __repr__(self) -> str:
         return f"InterfaceWatch({self.cell.value!r}, users={self.users})"
+
+    def refresh(self) -> None:
+        """Something that the interface is made of changed."""
+        self._owner.renew(self)
 
     def release(self) -> None:
         """End one use. After the last one nothing is asked for on behalf of this interface any more."""

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from meshkit.discovery import Discovery, Registration
+from meshkit.discovery import Discovery
 from meshkit.errors import DeadlineExceeded, Unavailable
 from meshkit.mesh.access import discovery_options
 from meshkit.mesh.clusters import Pools
 from meshkit.mesh.interfaces import Clusters, Interface, View
-from meshkit.mesh.serving import MeshServer
+from meshkit.mesh.membership import Membership
+from meshkit.mesh.serving import MeshServer, interfaces_of
 from meshkit.mesh.settings import load_settings
 from meshkit.mesh.stack import AnyCall, Stack
 from meshkit.net import ClientOptions, ConnectionFailed, Pool, Resolver, system_resolver
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Mesh"]
 
 
-_WITHDRAWAL = 1.0  # seconds that a withdrawn registration may take to reach the control plane
+_EVERYWHERE = ("0.0.0.0", "::")  # addresses to listen on that nobody can call
 
 
 class Mesh(GrpclibCompat):
@@ -145,39 +146,29 @@ class Mesh(GrpclibCompat):
         """Serve for as long as the block runs; gives the `MeshServer`, whose ``port`` tells the port.
 
         ``servicers`` are instances of generated bases, or grpclib's handlers; ``port`` 0 picks a free one; ``host`` is
-        the address to listen on, the announced one where not given. Interfaces are registered when the mesh has a
-        ``service``. Raises OSError when the port is taken.
+        the address to listen on, the announced one where not given. Interfaces are registered under the host of the
+        mesh's ``service``, or, without one, under the services that the control plane says lead here. Raises OSError
+        when the port is taken.
         """
         from meshkit.rpc import Server  # a client never needs it
 
         server = Server(servicers, interceptors=self.interceptors)
         listening = host or self.settings.ip
-        handle = MeshServer(server, listening, await server.listen(listening, port))
-        registrations = self._register(handle)
+        bound = await server.listen(listening, port)
+        called_at = self.settings.ip if listening in _EVERYWHERE else listening
+        membership = Membership(self._discovery, self.settings, called_at, bound, interfaces_of(server.services))
         try:
-            yield handle
+            yield MeshServer(server, membership, listening, bound)
         finally:
-            await self._drain(server, registrations, self.settings.grace if grace is None else grace)
+            await _drain(server, membership, self.settings.grace if grace is None else grace)
 
-    def _register(self, server: MeshServer) -> tuple[Registration, ...]:
-        """Tell the control plane what is served here, if this process belongs to a service."""
-        settings = self.settings
-        if not settings.service:
-            return ()
-        registration = Registration(settings.host, server.address, server.interfaces, settings.service_port)
-        self._discovery.publish(registration)
-        return (registration,)
 
-    async def _drain(self, server: Server, registrations: tuple[Registration, ...], grace: float) -> None:
-        """Health first, so that nobody new comes; then the registration; then what still runs."""
-        if server.health is not None:
-            server.health.shutdown()
-        if registrations:
-            self._discovery.withdraw(*registrations)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(grace, _WITHDRAWAL)):
-                    await self._discovery.announced()
-        await server.close(grace)
+async def _drain(server: Server, membership: Membership, grace: float) -> None:
+    """Health first, so that nobody new comes; then the registration; then what still runs."""
+    if server.health is not None:
+        server.health.shutdown()
+    await membership.leave(grace)
+    await server.close(grace)
 
 
 def _nobody(call: AnyCall, interface: Interface) -> str:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from meshkit.mesh.membership import Membership, ServerStatistics
+
 if TYPE_CHECKING:
     from meshkit.rpc import Server
 
-__all__ = ["MeshServer"]
+__all__ = ["MeshServer", "interfaces_of"]
 
 _PLUMBING = frozenset(
     {
@@ -22,21 +24,33 @@ _PLUMBING = frozenset(
 )  # nobody looks for these by interface
 
 
+def interfaces_of(services: Sequence[str]) -> tuple[str, ...]:
+    """Those of a server's services that others look for: not what every server has."""
+    return tuple(name for name in services if name not in _PLUMBING)
+
+
 class MeshServer:
     """A running server, as `Mesh.serving` gives it.
 
     ``port`` is the port it listens on and ``address`` where, as ``ip:port``. Leaving ``serving`` drains it: health says
     not serving, the registration is withdrawn, running calls finish within the grace.
+
+    What the mesh demands of callers (mutual TLS, policies) is shown by `statistics` and is NOT enforced yet: whoever
+    reaches the port can call.
     """
 
-    def __init__(self, server: Server, host: str, port: int) -> None:
+    def __init__(self, server: Server, membership: Membership, host: str, port: int) -> None:
         self._server = server
+        self._membership = membership
         self._stopped = asyncio.Event()
         self.port = port
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def __repr__(self) -> str:
-        return f"MeshServer({self.address}, {', '.join(self.services)})"
+        facts = self.statistics()
+        hosts = f"; hosts: {', '.join(facts.hosts)}" if facts.hosts else ""
+        demands = f"; {', '.join((facts.mtls, *facts.policies))} demanded, NOT ENFORCED" if facts.unenforced else ""
+        return f"MeshServer({self.address}, {', '.join(self.services)}{hosts}{demands})"
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -46,7 +60,16 @@ class MeshServer:
     @property
     def interfaces(self) -> tuple[str, ...]:
         """The interfaces served, without what every server has."""
-        return tuple(name for name in self.services if name not in _PLUMBING)
+        return interfaces_of(self.services)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The services that lead here, as ``host:port``: the configured one, or those the control plane told of."""
+        return self.statistics().hosts
+
+    def statistics(self) -> ServerStatistics:
+        """What this server is in the mesh: hosts, identity, what is demanded of callers, and what of it is missing."""
+        return self._membership.statistics()
 
     @property
     def health(self) -> Any:

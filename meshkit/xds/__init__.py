@@ -4,6 +4,7 @@ from .ads import AdsMachine, Named, Request, Response, Verdict
 from .batch import decode_updates
 from .delta import DeltaMachine
 from .entry import Entry, EntryState, Resource, Update, WatchStatistics
+from .listeners import FilterChain, Listener, RbacRules
 from .messages import DELTA, SOTW, Variant
 from .node import Node
 from .prepare import prepare, prepare_rules
@@ -24,9 +25,12 @@ __all__ = [
     "DeltaMachine",
     "Entry",
     "EntryState",
+    "FilterChain",
     "Json",
+    "Listener",
     "Named",
     "Node",
+    "RbacRules",
     "Request",
     "Resource",
     "ResourceType",

@@ -361,10 +361,12 @@ async def test_own_services_are_read_from_the_inbound_cluster() -> None:
         services = inbound.metadata.filter_metadata["istio"].fields["services"].list_value
         services.values.add().struct_value.fields["host"].string_value = "reviews.demo.svc.cluster.local"
         server.put(inbound)
-        discovery.publish(registration("One"))
-        await until(lambda: discovery.local_services(19080))
-        assert discovery.local_services(19080) == ("reviews.demo.svc.cluster.local",)
-        assert discovery.local_services(1) == ()
+        server.put(cluster("outbound|9080||reviews.demo.svc.cluster.local"))
+        local = discovery.local("127.0.0.1", 19080)
+        await until(lambda: local.cell.value.hosts)
+        assert local.cell.value.hosts == (HostPort("reviews.demo.svc.cluster.local", 9080),)
+        other = discovery.local("127.0.0.1", 1).cell.value
+        assert other.note.startswith("no service selects 127.0.0.1:1, says the control plane")
 
 
 class Told:
