@@ -6,6 +6,7 @@ import asyncio
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 import uvloop
 
@@ -22,14 +23,16 @@ _NAME = f"{_COUNT:,} connections, {_RATE} calls/s each"
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """One round. ``cpu``: microseconds of the server per call answered. ``idle`` and ``busy``: KiB of the server's
-    memory per connection after one call on each, and at the end of the load. ``share``: percent of the due calls
-    answered by then. ``p50``: milliseconds from when a call was due to its answer."""
+    """One round. ``cpu``: microseconds of the server per call, answered or refused. ``idle`` and ``busy``: KiB of the
+    server's memory per connection after one call on each, and at the end of the load. ``share``: percent of the due
+    calls answered by then. ``refused``: percent of the calls that got a status without a message. ``p50``: milliseconds
+    from when a call was due to its answer."""
 
     cpu: float
     idle: float
     busy: float
     share: float
+    refused: float
     p50: float
 
 
@@ -57,27 +60,28 @@ def _lacking() -> str:
 
 
 async def _measure(server: Serving, seconds: float) -> _Found:
-    answers = Answers()
-    (warm,) = await connected(server.port, 1, answers)
+    first, load = Answers(), Answers()
+    (warm,) = await connected(server.port, 1, first)
     await offer([warm], 1_000, 0.5)
     before = memory(server.pid)
-    connections = await connected(server.port, _COUNT, answers)
+    connections = await connected(server.port, _COUNT, first)
     await offer(connections, 0.5, 2.0)  # one call each
-    await settled(answers)
-    idle, used, due, answered = memory(server.pid), cpu(server.pid), answers.due, answers.answered
-    answers.late.clear()
+    await settled(first)
+    idle, used = memory(server.pid), cpu(server.pid)
+    for connection in connections:
+        connection.answers = load
     await offer(connections, _RATE, seconds)
-    busy, share = memory(server.pid), 100 * (answers.answered - answered) / (answers.due - due)
-    await settled(answers)
+    busy, share = memory(server.pid), 100 * load.answered / load.due
+    await settled(load)
     for connection in (warm, *connections):
         connection.close()
-    late = sorted(answers.late)
     return _Found(
-        cpu=(cpu(server.pid) - used) / (answers.answered - answered) * 1e6,
+        cpu=(cpu(server.pid) - used) / load.over * 1e6,
         idle=(idle - before) / _COUNT / 1024,
         busy=(busy - before) / _COUNT / 1024,
         share=share,
-        p50=late[len(late) // 2] * 1e3,
+        refused=100 * load.refused / load.over,
+        p50=median(load.late) * 1e3,
     )
 
 
@@ -93,5 +97,7 @@ def _shown(found: dict[str, list[_Found]]) -> Iterator[Row]:
         else:
             yield figure(name, values, "KiB/connection", idle)
     for stack, runs in found.items():
-        late = f"p50 {min(one.p50 for one in runs):.3g} ms after the call was due"
+        late = f"p50 {median(one.p50 for one in runs):.3g} ms after the call was due"
+        if refused := median(one.refused for one in runs):
+            late += f"; {refused:.3g}% refused"
         yield figure(f"{_NAME}, answered: {stack}", [one.share for one in runs], "% of due", late)

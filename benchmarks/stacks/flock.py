@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from benchmarks.stacks.messages import Note
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7  # RFC 9113 section 6
+_DATA, _HEADERS, _RESET, _SETTINGS, _PING = 0, 1, 3, 4, 6  # RFC 9113 section 6
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 _POST, _HTTP = b"\x83", b"\x86"
 _PATH, _AUTHORITY, _CONTENT_TYPE, _USER_AGENT = 4, 1, 31, 58  # the static table, RFC 7541 appendix A
@@ -25,12 +25,18 @@ _MOST_WAITING = 10  # calls that may wait on one connection; more are not made, 
 
 @dataclass(slots=True)
 class Answers:
-    """What came back: how many calls were due and answered, and how late the answers were, in seconds."""
+    """What came back: how many calls were due, answered with a message, and refused (a status without a message, or a
+    reset), and how late the messages were, in seconds."""
 
     due: int = 0
     answered: int = 0
-    failed: int = 0
+    refused: int = 0
     late: list[float] = field(default_factory=list)
+
+    @property
+    def over(self) -> int:
+        """Calls that the server is done with."""
+        return self.answered + self.refused
 
 
 def _literal(index: int, value: bytes) -> bytes:
@@ -63,8 +69,9 @@ class Connection(asyncio.Protocol):
     """One client connection; `call` makes a call that was due at a time of `time.perf_counter`."""
 
     def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+        self.answers = answers
         self._waiting: dict[int, float] = {}
+        self._told: set[int] = set()
         self._stream = 1
         self._rest = b""
         self._headers = _FIRST
@@ -78,7 +85,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def call(self, due: float) -> None:
-        self._answers.due += 1
+        self.answers.due += 1
         if len(self._waiting) >= _MOST_WAITING or self._transport.is_closing():
             return
         stream, self._stream = self._stream, self._stream + 2
@@ -99,14 +106,23 @@ class Connection(asyncio.Protocol):
         self._rest = data[at:]
 
     def _frame_received(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == _HEADERS and flags & _END_STREAM:
-            self._answers.answered += 1
-            self._answers.late.append(time.perf_counter() - self._waiting.pop(stream))
+        if kind == _DATA:
+            self._told.add(stream)
+        elif kind == _HEADERS and flags & _END_STREAM:
+            self._over(stream)
         elif kind in (_SETTINGS, _PING) and not flags & _ACK:
             self._transport.write(_frame(kind, _ACK, 0, payload if kind == _PING else b""))
-        elif kind in (_RESET, _GOAWAY):
-            self._answers.failed += 1
-            self._waiting.pop(stream, None)
+        elif kind == _RESET and stream in self._waiting:  # else it only confirms an end that was told
+            self._over(stream)
+
+    def _over(self, stream: int) -> None:
+        due = self._waiting.pop(stream)
+        if stream in self._told:
+            self._told.remove(stream)
+            self.answers.answered += 1
+            self.answers.late.append(time.perf_counter() - due)
+        else:
+            self.answers.refused += 1
 
 
 async def connected(port: int, count: int, answers: Answers) -> list[Connection]:
@@ -135,6 +151,6 @@ async def offer(connections: list[Connection], rate: float, seconds: float) -> N
 async def settled(answers: Answers) -> None:
     """Wait until no more answers come: all are there, or none came for a while. Ten seconds at most."""
     seen, give_up = -1, time.perf_counter() + 10
-    while seen != answers.answered and answers.answered < answers.due and time.perf_counter() < give_up:
-        seen = answers.answered
+    while seen != answers.over and answers.over < answers.due and time.perf_counter() < give_up:
+        seen = answers.over
         await asyncio.sleep(0.3)

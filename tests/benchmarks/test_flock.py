@@ -14,7 +14,7 @@ async def test_every_call_that_was_due_is_answered() -> None:
         connections = await connected(await port, 5, answers)
         await offer(connections, 100, 0.2)
         await settled(answers)
-        assert (answers.due, answers.answered, answers.failed, len(answers.late)) == (100, 100, 0, 100)
+        assert (answers.due, answers.answered, answers.refused, len(answers.late)) == (100, 100, 0, 100)
         for connection in connections:
             connection.close()
         serving.cancel()
