@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from meshkit.errors import Unavailable, error_for
@@ -104,7 +104,10 @@ class Stack:
         way = self._way_nowait(call) or await self._way(call)
         guard: RetryGuard | None = None
         while True:
-            outcome = await self._attempt(way, call)
+            try:
+                outcome = await self._attempt(way, call)
+            except (ConnectionFailed, ConnectionLost) as error:
+                outcome = Unreached(call, error)
             if outcome.status == 0:
                 return call.reply(outcome)
             guard = guard or _guard(way, call)
@@ -147,23 +150,20 @@ class Stack:
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, way: Way, call: UnaryCall[Any]) -> Outcome:
+    def _attempt(self, way: Way, call: UnaryCall[Any]) -> Coroutine[Any, Any, Outcome]:
+        """One attempt, to be awaited. Raises ConnectionFailed and ConnectionLost where it could not be made."""
         target = way.pick()
-        connection = None if target is None else (target.pool or way.cluster.open(target)).ready_nowait()
-        if target is None or connection is None:
-            try:
-                target, connection = await self._reach(way, call, target)
-            except ConnectionFailed as error:
-                return Unreached(call, error)
-        target.in_flight += 1
-        try:
-            if way.per_try_timeout is None:
-                return await call.attempt(connection)
-            return await _within(way.per_try_timeout, connection, call)
-        except ConnectionLost as error:
-            return Unreached(call, error)
-        finally:
-            target.in_flight -= 1
+        if target is not None and way.per_try_timeout is None:
+            connection = (target.pool or way.cluster.open(target)).ready_nowait()
+            if connection is not None:
+                return call.attempt(connection, target)
+        return self._attempt_at_length(way, call, target)
+
+    async def _attempt_at_length(self, way: Way, call: UnaryCall[Any], first: Target | None) -> Outcome:
+        target, connection = await self._reach(way, call, first)
+        if way.per_try_timeout is None:
+            return await call.attempt(connection, target)
+        return await _within(way.per_try_timeout, call, connection, target)
 
     def _start(self, call: Exchange[Any, Any], guard: RetryGuard, target: Target, connection: ClientConnection) -> None:
         def ended(outcome: Outcome) -> float | None:
@@ -202,7 +202,7 @@ def _decide(view: View, call: AnyCall) -> Way | None:
     if decision is None or decision.direct is not None:
         raise _refusal(view, decision, call.method.path)
     if decision.timeout is not None:
-        call.limit(time.monotonic() + decision.timeout)
+        call.limit_to(decision.timeout)
     cluster = view.clusters.get(decision.cluster())
     return None if cluster is None or cluster.empty else Way(decision.retry, cluster)
 
@@ -233,11 +233,11 @@ def _ended(outcome: Outcome) -> AttemptOutcome:
     )
 
 
-async def _within(seconds: float, connection: ClientConnection, call: UnaryCall[Any]) -> Outcome:
+async def _within(seconds: float, call: UnaryCall[Any], connection: ClientConnection, target: Target) -> Outcome:
     """One attempt with a time of its own (RetryPolicy.per_try_timeout)."""
     try:
         async with asyncio.timeout(seconds):
-            return await call.attempt(connection)
+            return await call.attempt(connection, target)
     except TimeoutError:
         return Outcome(Status.DEADLINE_EXCEEDED.value, f"attempt took longer than the route's {seconds:g} s per try")
 

@@ -125,6 +125,7 @@ class ClientConnection(Link):
         encoding: bytes | None = None,
         accept: bool = False,
         max_receive: int | None = None,
+        deadline: float | None = None,
     ) -> ClientStream:
         """Start a call; nothing awaits, and a unary call's headers, message and end are one piece of output.
 
@@ -132,14 +133,17 @@ class ClientConnection(Link):
         content-type, user-agent, grpc-encoding and grpc-accept-encoding are added here.  ``message`` is the first
         message; ``encoding`` compresses messages (b"gzip", b"deflate"); with it, or with ``accept``, the server is told
         that it may compress, too, which it is not otherwise.  ``max_receive`` overrides the receive
-        limit in bytes.  Where the server's MAX_CONCURRENT_STREAMS is reached the call waits its turn.
+        limit in bytes.  At ``deadline`` (loop time) the sink is told.  Where the server's MAX_CONCURRENT_STREAMS is
+        reached the call waits its turn.
         Raises `ConnectionLost` when closed or going away.
         """
         if not self.ready:
             raise ConnectionLost(self.address.text, self.ending or "it is going away")
         self.in_flight += 1
         self.started += 1
-        call = ClientStream(self, sink)
+        call = ClientStream(self, sink, deadline)
+        if deadline is not None and deadline < self.deadlines.earliest:
+            self.deadlines.note(deadline)
         request = self._fields(path, authority, encoding, accept, fields)
         if end and message is not None and encoding is None and not self._waiting and self.engine.can_open:
             self._opened(call, self.engine.open_unary(request, message, call, max_receive))
@@ -217,6 +221,9 @@ class ClientConnection(Link):
             self._idle_since = self.heard
             if self.ending:
                 self.loop.call_soon(self._close_if_done)
+
+    def calls(self) -> list[ClientStream]:
+        return [*[stream.context for stream in self.engine.streams.values()], *self._waiting]
 
     def writable_again(self) -> None:
         for stream in tuple(self.engine.streams.values()):

@@ -39,6 +39,7 @@ class _Nobody:
     def on_message(self, data: bytes) -> None: ...
     def on_end(self, outcome: Outcome) -> None: ...
     def on_unary(self, fields: RawHeaders, data: bytes, outcome: Outcome) -> None: ...
+    def on_deadline(self) -> None: ...
     def on_writable(self) -> None: ...
 
 
@@ -49,11 +50,12 @@ _NOTHING: list[tuple[bytes | None, bool, bool]] = []  # shared: only a call with
 class ClientStream:
     """One call at its client. Everything is immediate: what cannot be sent yet is queued."""
 
-    __slots__ = ("_owner", "headers_received", "opening", "over", "pending", "sink", "stream", "unread")
+    __slots__ = ("_owner", "deadline", "headers_received", "opening", "over", "pending", "sink", "stream", "unread")
 
-    def __init__(self, owner: _Owner, sink: ClientSink) -> None:
+    def __init__(self, owner: _Owner, sink: ClientSink, deadline: float | None) -> None:
         self._owner = owner
         self.sink = sink
+        self.deadline = deadline
         self.stream: Stream | None = None
         self.opening: Opening | None = None
         self.pending: list[tuple[bytes | None, bool, bool]] = _NOTHING
@@ -107,6 +109,10 @@ class ClientStream:
         if owner.engine.output_size:
             owner.wake_later()
 
+    def expire(self) -> None:
+        """The deadline has passed: the sink decides what that means."""
+        self.sink.on_deadline()
+
     def wait(self, opening: Opening, message: bytes | None, end: bool) -> None:
         """Keep what is sent until the connection can open another stream."""
         self.opening = opening
@@ -133,5 +139,7 @@ class ClientStream:
         self.opening = None
 
 
-_OVER = ClientStream(cast(_Owner, None), _NOBODY)  # stands for every call that is over, where late events look for one
+_OVER = ClientStream(
+    cast(_Owner, None), _NOBODY, None
+)  # stands for every call that is over, where late events look for one
 _OVER.over = True

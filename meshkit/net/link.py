@@ -11,12 +11,14 @@ import asyncio
 import logging
 import math
 import ssl
+from collections.abc import Sequence
 from typing import cast
 
 from meshkit.wire import Connection, ErrorCode, Limits, Role, Terminated
 
 from .address import peer_text
 from .chores import Chores
+from .deadlines import Deadlined, Deadlines
 from .events import Handlers
 from .failures import reason_of
 from .reading import Reading
@@ -37,7 +39,7 @@ class Link(asyncio.Protocol):
 
     ``heard``: when the last byte came (loop time); ``blocked``: the transport is full; ``ending``: why the connection
     is over or will be, empty while nothing is wrong; ``opened_id`` and ``flushed_id``: the last stream opened here, and
-    the last one of which anything went to the transport; ``timers``: those of the loop, for calls' deadlines.
+    the last one of which anything went to the transport; ``timers``: those of the loop.
     """
 
     handlers: Handlers
@@ -57,6 +59,8 @@ class Link(asyncio.Protocol):
         self.opened_id = 0
         self.flushed_id = 0
         self._transport: asyncio.Transport | None = None
+        self.deadlines = Deadlines(self.chores, self.calls)
+        self.chores.add(self.deadlines)
         self._prompt = True  # nothing was written at once since the last bytes came
         self._closing_by = math.inf
         self._closing_left = 0
@@ -150,6 +154,10 @@ class Link(asyncio.Protocol):
     def unwritten(self) -> int:
         """Bytes in the transport that the socket has not taken."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def calls(self) -> Sequence[Deadlined]:
+        """Those that are not over."""
+        return ()
 
     def writable_again(self) -> None:
         """`full` was true and is not. Subclasses tell their streams."""

@@ -88,10 +88,11 @@ class Pool:
 
     def ready_nowait(self) -> ClientConnection | None:
         """A connection that takes calls now, the least loaded of several; None: ask `connect`."""
-        ready = self._ready
-        if len(ready) == 1:
-            return ready[0]
-        return min(ready, key=_load) if ready else None
+        best: ClientConnection | None = None
+        for connection in self._ready:
+            if best is None or connection.in_flight < best.in_flight:
+                best = connection
+        return best
 
     async def connect(self, deadline: float | None = None, *, wait_for_ready: bool = False) -> ClientConnection:
         """A connection that takes calls, made if need be.
@@ -250,7 +251,3 @@ class Pool:
         for waiter, wait_for_ready in tuple(self._waiters.items()):
             if (all_of_them or not wait_for_ready) and not waiter.done():
                 waiter.set_exception(ConnectionFailed(self.address, reason))
-
-
-def _load(connection: ClientConnection) -> int:
-    return connection.in_flight

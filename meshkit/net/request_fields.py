@@ -8,7 +8,7 @@ __all__ = ["RequestFields"]
 
 _Fields = tuple[tuple[bytes, bytes], ...]
 _ACCEPT = (b"grpc-accept-encoding", b"identity,deflate,gzip")  # only where asked: dubbo-go compresses every answer then
-_REMEMBERED = 1024
+_REMEMBERED = 256
 
 
 class RequestFields:
@@ -21,39 +21,39 @@ class RequestFields:
         self._authority = authority
         self._scheme = b"https" if secure else b"http"
         self._user_agent = user_agent
-        self._known: dict[tuple[bytes, bytes | None, bytes | None, bool], tuple[_Fields, _Fields]] = {}
+        self._known: dict[tuple[bytes, bytes | None, bytes | None, bool, RawHeaders], RawHeaders] = {}
 
     def __call__(
         self, path: bytes, authority: bytes | None, encoding: bytes | None, accept: bool, fields: RawHeaders
     ) -> RawHeaders:
         """All fields of a request, in gRPC's order: ``grpc-timeout``, first of ``fields``, after the pseudo-headers."""
-        key = (path, authority, encoding, accept)
+        key = (path, authority, encoding, accept, fields)
         found = self._known.get(key)
         if found is None:
             found = self._make(*key)
-            if len(self._known) < _REMEMBERED:
-                self._known[key] = found
-        pseudo, rest = found
-        if not fields:
-            return pseudo + rest
-        if fields[0][0] == b"grpc-timeout":
-            return (*pseudo, fields[0], *rest, *fields[1:])
-        return (*pseudo, *rest, *fields)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()  # fields that differ each time push out those that repeat, which soon are back
+            self._known[key] = found
+        return found
 
     def _make(
-        self, path: bytes, authority: bytes | None, encoding: bytes | None, accept: bool
-    ) -> tuple[_Fields, _Fields]:
+        self, path: bytes, authority: bytes | None, encoding: bytes | None, accept: bool, fields: RawHeaders
+    ) -> RawHeaders:
         pseudo = (
             (b":method", b"POST"),
             (b":scheme", self._scheme),
             (b":path", path),
             (b":authority", self._authority if authority is None else authority),
         )
-        rest = (
+        rest: _Fields = (
             (b"te", b"trailers"),
             (b"content-type", b"application/grpc"),
             (b"user-agent", self._user_agent),
         )
         if encoding is not None:
-            return pseudo, (*rest, _ACCEPT, (b"grpc-encoding", encoding))
-        return pseudo, (*rest, _ACCEPT) if accept else rest
+            rest += (_ACCEPT, (b"grpc-encoding", encoding))
+        elif accept:
+            rest += (_ACCEPT,)
+        if fields and fields[0][0] == b"grpc-timeout":
+            return (*pseudo, fields[0], *rest, *fields[1:])
+        return (*pseudo, *rest, *fields)

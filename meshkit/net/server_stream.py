@@ -10,7 +10,6 @@ from meshkit.wire import ErrorCode, Stream, encode_status_message
 
 from .requests import Request
 from .sinks import CancelReason, ServerSink
-from .timers import Timer
 
 if TYPE_CHECKING:
     from .serving import ServerConnection
@@ -48,14 +47,13 @@ class ServerStream:
     """
 
     __slots__ = (
-        "_link", "_released", "_stream", "_timer", "content_type", "deadline", "encoding", "fields", "headers_sent",
+        "_link", "_released", "_stream", "content_type", "deadline", "encoding", "fields", "headers_sent",
         "over", "path", "sink", "unread",
     )  # fmt: skip
 
     def __init__(self, link: ServerConnection, stream: Stream, request: Request, fields: RawHeaders) -> None:
         self._link = link
         self._stream = stream
-        self._timer: Timer | None = None
         self._released = False
         self.path = request.path
         self.content_type = request.content_type
@@ -181,10 +179,12 @@ class ServerStream:
 
     def arm(self, seconds: float) -> None:
         """Cancel the call ``seconds`` from now."""
-        self.deadline = self._link.heard + seconds
-        self._timer = self._link.timers.schedule(self.deadline, self._expire)
+        link = self._link
+        self.deadline = deadline = link.heard + seconds
+        if deadline < link.deadlines.earliest:
+            link.deadlines.note(deadline)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
         """The deadline passed: tell the client, by trailers if they can leave at once, and stop the handler."""
         sink, link, stream = self.sink, self._link, self._stream
         if stream.queued:
@@ -206,8 +206,6 @@ class ServerStream:
         self.over = True
         self.sink = _NOBODY
         self._stream.context = None  # it refers to this call and this call to it: leave no cycle behind
-        if self._timer is not None:
-            self._timer.cancel()
         if self.unread:
             self._link.reading.consumed(self.unread)
             self.unread = 0

@@ -34,6 +34,11 @@ class ClientSink(Protocol):
         acknowledged."""
         ...
 
+    def on_deadline(self) -> None:
+        """The deadline that `ClientConnection.open` was given has passed. The call still runs: it is for its owner to
+        cancel it."""
+        ...
+
     def on_writable(self) -> None:
         """`ClientStream.writable` was false and is true again."""
         ...

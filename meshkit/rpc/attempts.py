@@ -238,6 +238,9 @@ class Attempts(Invocation):
         initial = lenient_metadata(self._headers) if self._headers else EMPTY
         self._finish(outcome, error_of(outcome, initial) if outcome.status else None)
 
+    def on_deadline(self) -> None:
+        self._expire()
+
     def on_writable(self) -> None:
         self._changed.notify()
 

@@ -92,6 +92,12 @@ class Invocation:
             self.deadline = deadline
             self._timeout_field = None
 
+    def limit_to(self, seconds: float) -> None:
+        """End within ``seconds`` from now; the server is told this very number, so that calls look alike."""
+        deadline = time.monotonic() + seconds
+        if self.deadline is None or deadline < self.deadline:
+            self._start_clock(seconds)
+
     def time_remaining(self) -> float | None:
         """Seconds until `deadline`, below zero when it has passed; None without one."""
         return None if self.deadline is None else self.deadline - time.monotonic()

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Generator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
 from meshkit.codec import DecodeError
 from meshkit.errors import Internal, Unimplemented
@@ -21,9 +21,24 @@ from .options import DEFAULT, CallOptions, Timeout
 if TYPE_CHECKING:
     from .caller import Caller
 
-__all__ = ["UnaryCall", "unary_attempt"]
+__all__ = ["Load", "UnaryCall", "unary_attempt"]
 
 _UNIMPLEMENTED = 12  # also the word for a wrong number of replies (grpc/doc/statuscodes.md)
+
+
+class Load(Protocol):
+    """Where attempts are counted while they run."""
+
+    in_flight: int
+
+
+class _Uncounted:
+    """Stands for a `Load` that nobody reads."""
+
+    in_flight = 0
+
+
+_UNCOUNTED = _Uncounted()
 
 
 class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
@@ -139,7 +154,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
     def on_writable(self) -> None:
         pass
 
-    def _expire(self) -> None:
+    def on_deadline(self) -> None:
         self._give_up(deadline_outcome(self.method))
 
     def _give_up(self, outcome: Outcome) -> None:
@@ -155,39 +170,49 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         self._request = self.method.encode_request(seen.request)
         self.adopt(seen.metadata, seen.deadline)
 
-    async def attempt(self, connection: ClientConnection) -> Outcome:
-        """One try on ``connection``; see `unary_attempt`."""
-        deadline = self.deadline
-        now = time.monotonic() if deadline is not None else 0.0
+    async def attempt(self, connection: ClientConnection, load: Load = _UNCOUNTED) -> Outcome:
+        """One try on ``connection``, counted in ``load``; see `unary_attempt`."""
         if self._given_up is not None:
             return self._given_up
-        if deadline is not None and deadline <= now:
-            return deadline_outcome(self.method)
+        fields = self.fields
+        if self.deadline is not None:
+            now = time.monotonic()
+            if self.deadline <= now:
+                return deadline_outcome(self.method)
+            fields = self.wire_fields(now)
+        self._headers = ()
+        self._message = None
+        self.peer = connection.peer
         future: asyncio.Future[Outcome] = asyncio.Future(loop=connection.loop)
-        stream = self._begin(connection, future, self.wire_fields(now))
-        timer = None if deadline is None else connection.timers.schedule(deadline, self._expire)
+        self._future = future
+        self._stream = stream = self._open(connection, fields)
+        self.attempts += 1
+        load.in_flight += 1
         try:
             return await future
         except BaseException:  # the awaiting task was cancelled, or the coroutine closed: the server must know
             stream.cancel()
             raise
         finally:
+            load.in_flight -= 1
             self._stream = self._future = None  # the stream refers to its sink: leave no cycle behind
-            if timer is not None:
-                timer.cancel()
 
-    def _begin(self, connection: ClientConnection, future: asyncio.Future[Outcome], fields: RawHeaders) -> ClientStream:
-        self._headers = ()
-        self._message = None
-        self._future = future
-        self.peer = connection.peer
-        if self.options is DEFAULT:
-            opened = connection.open(self.method.path_bytes, fields, self, message=self._request, end=True)
-        else:
-            opened = _open_with(connection, self, fields, self._request, self.options)
-        self.attempts += 1
-        self._stream = opened
-        return opened
+    def _open(self, connection: ClientConnection, fields: RawHeaders) -> ClientStream:
+        method, options, deadline = self.method, self.options, self.deadline
+        if options is DEFAULT:
+            return connection.open(method.path_bytes, fields, self, message=self._request, end=True, deadline=deadline)
+        return connection.open(
+            method.path_bytes,
+            fields,
+            self,
+            authority=options.authority.encode() if options.authority else None,
+            message=self._request,
+            end=True,
+            encoding=options.compression.encode() if options.compression else None,
+            accept=options.accept_compression,
+            max_receive=options.max_receive,
+            deadline=deadline,
+        )
 
 
 async def _intercepted(
@@ -212,19 +237,3 @@ def unary_attempt(connection: ClientConnection, call: UnaryCall[Any]) -> Corouti
     the connection was closed already, and nothing else; `UnaryCall.reply` makes a reply or an error of the outcome.
     """
     return call.attempt(connection)
-
-
-def _open_with(
-    connection: ClientConnection, call: UnaryCall[Any], fields: RawHeaders, request: bytes | None, options: CallOptions
-) -> ClientStream:
-    return connection.open(
-        call.method.path_bytes,
-        fields,
-        call,
-        authority=options.authority.encode() if options.authority else None,
-        message=request,
-        end=True,
-        encoding=options.compression.encode() if options.compression else None,
-        accept=options.accept_compression,
-        max_receive=options.max_receive,
-    )

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
 
-from .codes import DATA, END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MIN_FRAME_SIZE, Role
+from .codes import END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MIN_FRAME_SIZE, Role
 from .events import UnaryRequest, UnaryResponse
 from .faults import StreamsExhausted
 from .limits import Limits
@@ -124,23 +124,18 @@ class Calls(Receiving):
         """Take a request whose header block lies from ``start`` to ``end``, with the DATA behind it. Gives where the
         next frame begins; 0, with nothing done, where frames are to be taken one by one."""
         block = self._initial.get(buffer[start:end])
-        if block is None or flags != END_HEADERS or end + _BEFORE > len(buffer):
+        if block is None or not block.plain or flags != END_HEADERS or end + _BEFORE > len(buffer):
             return 0
         head, last, of_stream, flag, length = _MESSAGE.unpack_from(buffer, end)
         size = length + PREFIX
         after: int = end + _BEFORE + length
-        most = self.limits.max_receive_message
         if (
-            head != size << 8 | DATA
+            head != size << 8  # and DATA, which is 0
             or last != END_STREAM
             or of_stream != stream_id
             or flag
             or after > len(buffer)
-            or size > MIN_FRAME_SIZE
-            or size > self._stream_window
-            or length > most
-            or not block.grpc
-            or block.length >= 0
+            or length > self._whole_most
             or not self.highest_id < stream_id <= self.last_accepted
             or not stream_id & 1
             or len(self.streams) >= self.limits.max_concurrent_streams
@@ -151,7 +146,9 @@ class Calls(Receiving):
             self._credit_connection()
         self.highest_id = stream_id
         self._useful += 2
-        stream = Stream(stream_id, self._stream_send_window, self._stream_window - size, most)
+        stream = Stream(
+            stream_id, self._stream_send_window, self._stream_window - size, self.limits.max_receive_message
+        )
         stream.state = HALF_REMOTE
         stream.headers_received = stream.framed = stream.plain = True
         stream.recv_encoding = block.encoding
@@ -162,7 +159,7 @@ class Calls(Receiving):
     def _whole_response(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> int:
         """Take a response likewise, with the DATA and the trailers behind its first header block."""
         block = self._initial.get(buffer[start:end])
-        if block is None or flags != END_HEADERS or end + _BEFORE > len(buffer):
+        if block is None or not block.plain or flags != END_HEADERS or end + _BEFORE > len(buffer):
             return 0
         stream = self.streams.get(stream_id)
         head, last, of_stream, flag, length = _MESSAGE.unpack_from(buffer, end)
@@ -172,7 +169,7 @@ class Calls(Receiving):
             stream is None
             or stream.state != HALF_LOCAL
             or stream.headers_received
-            or head != size << 8 | DATA
+            or head != size << 8  # and DATA, which is 0
             or last
             or of_stream != stream_id
             or flag
@@ -180,9 +177,6 @@ class Calls(Receiving):
             or size > MIN_FRAME_SIZE
             or size > stream.recv_window
             or length > stream.max_message
-            or block.status != b"200"
-            or not block.grpc
-            or block.length >= 0
         ):
             return 0
         head, last, of_stream = _HEAD.unpack_from(buffer, after)

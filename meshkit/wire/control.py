@@ -16,6 +16,7 @@ from .events import Event, GoAway, PingReceived, Pong, Reset, SettingsChanged, W
 from .faults import ConnectionFault, StreamFault
 from .grpc import rst_to_grpc
 from .limits import Limits
+from .messages import PREFIX
 from .sending import BY_PEER, Sending
 from .stream import CLOSED, Stream
 
@@ -117,6 +118,7 @@ class Control(Sending):
 
     def _set_window(self, size: int) -> None:
         self._stream_window = size
+        self._whole_most = min(size - PREFIX, codes.MIN_FRAME_SIZE - PREFIX, self.limits.max_receive_message)
         self._credit_at = max(size // 4, 1)
 
     def _credit_stream(self, stream: Stream, size: int) -> None:

@@ -25,7 +25,8 @@ _GRPC: Final = b"application/grpc"
 @dataclass(slots=True)
 class HeaderBlock:
     """A decoded block. ``malformed`` says which rule it breaks, if any; ``grpc``: its body is gRPC messages;
-    ``encoding``: of messages; ``status``: of a response; ``length``: content-length, -1 where there is none."""
+    ``encoding``: of messages; ``status``: of a response; ``length``: content-length, -1 where there is none;
+    ``plain``: nothing but messages follows, of a response that is no error of HTTP's."""
 
     fields: RawHeaders
     malformed: str = ""
@@ -33,6 +34,7 @@ class HeaderBlock:
     encoding: bytes = b"identity"
     status: bytes = b""
     length: int = -1
+    plain: bool = False
 
 
 def check_request(fields: RawHeaders) -> HeaderBlock:
@@ -47,6 +49,7 @@ def check_request(fields: RawHeaders) -> HeaderBlock:
             block.malformed = "CONNECT is not served here"
     if not block.malformed and not pseudo[b":path"]:
         block.malformed = "an empty :path"
+    block.plain = block.grpc and block.length < 0
     return block
 
 
@@ -56,6 +59,7 @@ def check_response(fields: RawHeaders) -> HeaderBlock:
     block.status = _check(block, _RESPONSE_PSEUDO).get(b":status", b"")
     if not block.malformed and not (len(block.status) == 3 and block.status.isdigit()):
         block.malformed = f"a response with :status {block.status!r}"
+    block.plain = block.grpc and block.length < 0 and block.status == b"200"
     return block
 
 

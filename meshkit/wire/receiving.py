@@ -253,7 +253,7 @@ class Receiving(Control):
         stream.framed = block.grpc
         stream.recv_encoding = block.encoding
         stream.body_left = block.length
-        stream.plain = block.grpc and block.length < 0
+        stream.plain = block.plain
         if not flags & END_STREAM:
             self._events.append(Headers(stream, block.fields, False))
             return

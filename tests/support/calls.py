@@ -56,6 +56,9 @@ class Call:
             self.ended.set_result(outcome)
         self.heard.set()
 
+    def on_deadline(self) -> None:
+        self.stream.cancel()
+
     def on_writable(self) -> None:
         self.writable.set()
 
