@@ -222,7 +222,7 @@ class ClientConnection(Link):
             if self.ending:
                 self.loop.call_soon(self._close_if_done)
 
-    def calls(self) -> list[ClientStream]:
+    def _deadlined(self) -> list[ClientStream]:
         return [*[stream.context for stream in self.engine.streams.values()], *self._waiting]
 
     def writable_again(self) -> None:

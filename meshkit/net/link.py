@@ -59,7 +59,7 @@ class Link(asyncio.Protocol):
         self.opened_id = 0
         self.flushed_id = 0
         self._transport: asyncio.Transport | None = None
-        self.deadlines = Deadlines(self.chores, self.calls)
+        self.deadlines = Deadlines(self.chores, self._deadlined)
         self.chores.add(self.deadlines)
         self._prompt = True  # nothing was written at once since the last bytes came
         self._closing_by = math.inf
@@ -155,8 +155,8 @@ class Link(asyncio.Protocol):
         """Bytes in the transport that the socket has not taken."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
-    def calls(self) -> Sequence[Deadlined]:
-        """Those that are not over."""
+    def _deadlined(self) -> Sequence[Deadlined]:
+        """The calls that are not over."""
         return ()
 
     def writable_again(self) -> None:

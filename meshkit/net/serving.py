@@ -95,13 +95,17 @@ class ServerConnection(Link):
             self.abort(reason)
 
     def writable_again(self) -> None:
-        for call in self.calls():
+        for call in self._calls():
             if call.writable:
                 call.sink.on_writable()
 
-    def calls(self) -> list[ServerStream]:
+    def _calls(self) -> list[ServerStream]:
         contexts = [stream.context for stream in self.engine.streams.values()]
         return [call for call in contexts if call is not None and not call.over]
+
+    def _deadlined(self) -> list[ServerStream]:
+        contexts = [stream.context for stream in self.engine.streams.values()]
+        return [call for call in contexts if isinstance(call, ServerStream) and not call.over]
 
     def _busy(self) -> bool:
         return bool(self.engine.streams)
@@ -158,7 +162,7 @@ class ServerConnection(Link):
 
     def cut(self, reason: str) -> None:
         """Close now: what still runs ends with UNAVAILABLE, its handlers cancelled."""
-        for call in self.calls():
+        for call in self._calls():
             sink = call.sink
             call.finish(_UNAVAILABLE, reason)
             sink.on_cancel("connection")
@@ -166,7 +170,7 @@ class ServerConnection(Link):
 
     def lost(self, reason: str) -> None:
         super().lost(reason)
-        for call in self.calls():
+        for call in self._calls():
             call.cancel("connection")
 
     def terminated(self, event: Terminated) -> None:
