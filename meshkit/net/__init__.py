@@ -21,6 +21,7 @@ from .timers import Timer, Timers
 from .tls import TlsSettings, client_context, server_context
 
 if TYPE_CHECKING:
+    from .http import HttpAccept, HttpStream
     from .server import Server
     from .server_stream import ServerStream
 
@@ -35,6 +36,8 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionLost",
     "ConnectivityState",
+    "HttpAccept",
+    "HttpStream",
     "Outcome",
     "Pool",
     "Resolver",
@@ -50,4 +53,6 @@ __all__ = [
     "system_resolver",
 ]
 
-__getattr__ = lazily(__name__, {"Server": "server", "ServerStream": "server_stream"})
+__getattr__ = lazily(
+    __name__, {"HttpAccept": "http", "HttpStream": "http", "Server": "server", "ServerStream": "server_stream"}
+)

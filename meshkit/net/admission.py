@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import ErrorCode, HalfClosed, Headers, Message, Reset, Stream, Trailers, UnaryRequest, Writable
+from meshkit.wire import Body, ErrorCode, HalfClosed, Headers, Message, Reset, Stream, Trailers, UnaryRequest, Writable
 
 from .events import Handlers
 from .link import LOG
@@ -20,6 +20,8 @@ from .server_stream import ServerStream
 from .timers import Timer
 
 if TYPE_CHECKING:
+    from .bodies import Bodies
+    from .http import HttpStream
     from .serving import ServerConnection
 
 __all__ = ["Admission"]
@@ -33,6 +35,7 @@ class Admission:
 
     __slots__ = (
         "_accept",
+        "_bodies",
         "_known",
         "_later",
         "_link",
@@ -44,12 +47,19 @@ class Admission:
         "started",
     )
 
-    def __init__(self, link: ServerConnection, options: ServerOptions, accept: Callable[[ServerStream], None]) -> None:
+    def __init__(
+        self,
+        link: ServerConnection,
+        options: ServerOptions,
+        accept: Callable[[ServerStream], None],
+        bodies: Bodies | None = None,
+    ) -> None:
         self.started = 0
         self.refused = 0
         self._link = link
         self._reading = link.reading
         self._accept = accept
+        self._bodies = bodies
         self._max_handlers = options.max_handlers or options.limits.max_concurrent_streams
         self._max_buffered = options.max_buffered
         self._known: dict[int, tuple[RawHeaders, Request | Refusal]] = {}
@@ -63,6 +73,8 @@ class Admission:
             Reset: self._reset,
             Writable: self._writable,
         }
+        if bodies is not None:
+            self.handlers[Body] = bodies.add
 
     def _unary(self, event: UnaryRequest) -> None:
         call = self._begin(event.stream, event.fields, True)
@@ -84,7 +96,11 @@ class Admission:
         known = self._known.get(id(fields))
         request = self._read(fields) if known is None else known[1]
         if isinstance(request, Refusal):
-            self._refuse(stream, request, ended)
+            if self._bodies is None or not request.body:
+                self._refuse(stream, request, ended)
+                return None
+            self.started += 1
+            self._bodies.begin(stream, fields)
             return None
         call = ServerStream(link, stream, request, fields)
         stream.context = call
@@ -143,23 +159,27 @@ class Admission:
         call.sink.on_message(event.data)
 
     def _half_closed(self, event: HalfClosed | Trailers) -> None:
-        call: ServerStream | None = event.stream.context
-        if call is not None:
+        call: ServerStream | HttpStream | None = event.stream.context
+        if isinstance(call, ServerStream):
             call.sink.on_half_close()
-        elif self._later:
+        elif call is None and self._later:
             self._answer_late(event.stream)
+        elif self._bodies is not None:
+            self._bodies.end(event.stream)
 
     def _reset(self, event: Reset) -> None:
         if self._later and (later := self._later.pop(event.stream.id, None)) is not None:
             later[0].cancel()
+        if self._bodies is not None:
+            self._bodies.drop(event.stream)
         ended = bool(self._link.engine.termination)
         if not event.by_peer and not ended:
             LOG.warning("%s: stream %d: %s", self._link.peer, event.stream.id, event.reason)
-        call: ServerStream | None = event.stream.context
+        call: ServerStream | HttpStream | None = event.stream.context
         if call is not None and not call.over:
             call.cancel("connection" if ended else "reset")
 
     def _writable(self, event: Writable) -> None:
-        call: ServerStream | None = event.stream.context
-        if call is not None and not self._link.full:
+        call: ServerStream | HttpStream | None = event.stream.context
+        if isinstance(call, ServerStream) and not self._link.full:
             call.sink.on_writable()

@@ -9,21 +9,30 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meshkit.tasks import Scope
 
+from .http import HttpAccept
 from .link import LOG
 from .listener import accepted, bind, bind_unix, starts_tls
 from .options import ServerOptions
 from .server_stream import ServerStream
 from .serving import ServerConnection, ServerStatistics
-from .tls import TlsSettings
+from .tls import TlsSettings, offer_http1
+
+if TYPE_CHECKING:
+    from .doorway import Doorway
 
 __all__ = ["Server"]
 
 
 class Server:
-    """Serves gRPC over HTTP/2: ``accept`` is called with each new stream, on the loop; it must not block or raise."""
+    """Serves gRPC over HTTP/2: ``accept`` is called with each new stream, on the loop; it must not block or raise.
+
+    With ``http``, requests that are not gRPC's go there, over HTTP/2 and HTTP/1.1 on the same port; contexts of ``tls``
+    offer both from then on.
+    """
 
     def __init__(
         self,
@@ -31,13 +40,15 @@ class Server:
         *,
         options: ServerOptions | None = None,
         tls: TlsSettings | None = None,
+        http: HttpAccept | None = None,
     ) -> None:
         self._accept = accept
+        self._http = http
         self._options = options or ServerOptions()
         self._tls = tls
         self._scope = Scope("server")
         self._listening: list[socket.socket] = []
-        self._connections: set[ServerConnection] = set()
+        self._connections: set[ServerConnection | Doorway] = set()
         self._arriving = 0
         self._room: asyncio.Future[None] | None = None
 
@@ -108,13 +119,14 @@ class Server:
     async def _attach(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         jitter = self._options.age_jitter * (2.0 * random.random() - 1.0)
-        connection = ServerConnection(loop, self._options, self._tls, self._accept, 1.0 + jitter)
+        http2 = ServerConnection(loop, self._options, self._tls, self._accept, 1.0 + jitter, self._http)
+        connection = http2 if self._http is None else self._doorway(http2, self._http)
         connection.closed.add_done_callback(lambda _: self._forget(connection))
         try:
             tls = self._tls
             context = None
             if tls is not None and (not tls.permissive or await starts_tls(sock)):
-                context = tls.current()
+                context = tls.current() if self._http is None else offer_http1(tls.current())
             self._connections.add(connection)
             await loop.connect_accepted_socket(lambda: connection, sock, ssl=context)
         except BaseException:
@@ -122,7 +134,15 @@ class Server:
             sock.close()
             raise
 
-    def _forget(self, connection: ServerConnection) -> None:
+    def _doorway(self, http2: ServerConnection, accept: HttpAccept) -> Doorway:
+        from .doorway import Doorway  # needs h11
+        from .http1 import Http1Connection
+
+        loop = asyncio.get_running_loop()
+        http1 = Http1Connection(loop, self._options, self._tls, accept)
+        return Doorway(loop, http2, http1, self._options.limits.preface_timeout)
+
+    def _forget(self, connection: ServerConnection | Doorway) -> None:
         self._connections.discard(connection)
         self._make_room()
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from meshkit.wire import ErrorCode, GoAway, PingReceived, Pong, Role, SettingsChanged, Terminated
 
 from .admission import Admission
+from .bodies import Bodies
 from .chores import Keepalive
+from .http import HttpAccept, HttpStream
 from .keepalive import Pinger, PingPolice
 from .link import LOG, Link
 from .options import ServerOptions
@@ -55,6 +57,7 @@ class ServerConnection(Link):
         tls: TlsSettings | None,
         accept: Callable[[ServerStream], None],
         age_factor: float,
+        http: HttpAccept | None = None,
     ) -> None:
         super().__init__(loop, Role.SERVER, options.limits, options.max_unread)
         self.peer_identity: str | None = None
@@ -70,7 +73,8 @@ class ServerConnection(Link):
             options.max_ping_strikes,
             without_calls=options.permit_keepalive_without_calls,
         )
-        self._admission = Admission(self, options, accept)
+        bodies = None if http is None else Bodies(self, options, http)
+        self._admission = Admission(self, options, accept, bodies)
         pinger = Pinger(options.keepalive_time, options.keepalive_timeout, without_calls=True)
         self.chores.add(Keepalive(self, pinger, self._busy), self._drain_chore)
         self.chores.add(*Upkeep(self, options, age_factor).chores)
@@ -96,10 +100,10 @@ class ServerConnection(Link):
 
     def writable_again(self) -> None:
         for call in self._calls():
-            if call.writable:
+            if isinstance(call, ServerStream) and call.writable:
                 call.sink.on_writable()
 
-    def _calls(self) -> list[ServerStream]:
+    def _calls(self) -> list[ServerStream | HttpStream]:
         contexts = [stream.context for stream in self.engine.streams.values()]
         return [call for call in contexts if call is not None and not call.over]
 

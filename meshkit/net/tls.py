@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TlsSettings", "client_context", "identity", "refusal", "server_context"]
+__all__ = ["TlsSettings", "client_context", "identity", "offer_http1", "refusal", "server_context"]
 
 _ALPN = ["h2"]
+_ALPN_WITH_HTTP1 = ["h2", "http/1.1"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ def _finish(context: ssl.SSLContext, cert: str | Path | None, key: str | Path | 
     return context
 
 
-def refusal(session: ssl.SSLObject, settings: TlsSettings) -> str:
-    """Why a finished handshake is not good enough; empty if it is."""
-    if session.selected_alpn_protocol() != "h2":
+def refusal(session: ssl.SSLObject, settings: TlsSettings, *, http1: bool = False) -> str:
+    """Why a finished handshake is not good enough for HTTP/2, or ``http1``; empty if it is."""
+    if not http1 and session.selected_alpn_protocol() != "h2":
         return 'TLS peer did not agree on ALPN "h2"'
     if settings.verify is None:
         return ""
@@ -86,6 +87,12 @@ def refusal(session: ssl.SSLObject, settings: TlsSettings) -> str:
     except (ssl.SSLError, ValueError) as error:
         return f"TLS peer refused: {error}"
     return ""
+
+
+def offer_http1(context: ssl.SSLContext) -> ssl.SSLContext:
+    """``context``, which from now on also lets clients choose HTTP/1.1."""
+    context.set_alpn_protocols(_ALPN_WITH_HTTP1)
+    return context
 
 
 def identity(session: ssl.SSLObject) -> str | None:

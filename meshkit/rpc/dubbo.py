@@ -14,7 +14,7 @@ one of the interface has a pair: from then on it is for callers without.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -96,6 +96,12 @@ class Variants:
         if key in self._routes:
             raise ValueError(f"{_key(route.method, key)} is served by two servicers")
         self._routes[key] = route
+
+    def map(self, change: Callable[[Route], Route]) -> Variants:
+        """The same pairs, each served by what ``change`` makes of its route."""
+        changed = Variants(self.method)
+        changed._routes = {pair: change(route) for pair, route in self._routes.items()}
+        return changed
 
     def start(self, _: object, stream: ServerStream) -> None:
         """Start a call of the route that ``stream`` asks for, as `Route.start` does."""

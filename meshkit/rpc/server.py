@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import partial
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
+from meshkit.errors import MissingExtra
+from meshkit.net import HttpAccept, ServerOptions, ServerStream, TlsSettings
 from meshkit.net import Server as Listener
-from meshkit.net import ServerOptions, ServerStream, TlsSettings
 from meshkit.status import Status
 
 from .compat.handlers import foreign_files, foreign_routes
@@ -36,7 +38,9 @@ class Server:
     ``interceptors`` are around every call, the first one outermost.  ``options`` and ``tls`` are those of
     `meshkit.net`.  ``health`` and ``reflection`` add these services (a `Health` of your own may be given); where a
     servicer brings one of them itself, that one counts.  ``observer`` is told of each call once it is over.
-    Raises ValueError when two servicers serve one path, TypeError for a servicer that lacks a handler.
+    ``json`` also answers unary calls of plain HTTP, with JSON or protobuf (`meshkit.rpc.connect`), over HTTP/1.1 too.
+    Raises MissingExtra where what that needs is not installed, ValueError when two servicers serve one path, TypeError
+    for a servicer that lacks a handler.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Server:
         health: bool | Health = True,
         reflection: bool = True,
         observer: Observer | None = None,
+        json: bool = False,
     ) -> None:
         self._calls: set[ServerCall] = set()
         self._interceptors = tuple(interceptors)
@@ -63,7 +68,8 @@ class Server:
         self.health = self._add_health(health)
         if reflection:
             self._add_reflection(servicers)
-        self._listener = Listener(self._accept, options=options, tls=tls)
+        front = self._front(options or ServerOptions()) if json else None
+        self._listener = Listener(self._accept, options=options, tls=tls, http=front)
 
     def __repr__(self) -> str:
         return f"Server({', '.join(self.services)}, calls={len(self._calls)})"
@@ -113,6 +119,13 @@ class Server:
             if service.__service_name__ not in self.services:
                 self._add(service)
 
+    def _front(self, options: ServerOptions) -> HttpAccept:
+        if find_spec("h11") is None:
+            raise MissingExtra("Server(json=True): HTTP/1.1", "json")
+        from .connect import Front
+
+        return Front(self._find, self._unknown, options.limits.max_receive_message).accept
+
     # Its life.
 
     async def listen(self, host: str | None = "127.0.0.1", port: int = 0, *, path: str | None = None) -> int:
@@ -145,12 +158,15 @@ class Server:
     # Its calls.
 
     def _accept(self, stream: ServerStream) -> None:
-        route = self._routes.get(stream.path) or self._routes.get(other_case(stream.path))
+        route = self._routes.get(stream.path) or self._find(stream.path)
         if route is None:
             stream.finish(_UNIMPLEMENTED, self._unknown(stream.path))
             stream.release()
         else:
             route.start(route, stream)
+
+    def _find(self, path: str) -> Route | Variants | None:
+        return self._routes.get(path) or self._routes.get(other_case(path))
 
     def _unknown(self, path: str) -> str:
         service = path.lstrip("/").rpartition("/")[0]

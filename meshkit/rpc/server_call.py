@@ -35,10 +35,11 @@ Observer = Callable[[Method[Any, Any], Status, float], None]
 class Route:
     """One rpc of a server: what a call of it needs, made once.
 
-    ``handler(request, context)`` gives an awaitable reply, or an async iterator of replies.
+    ``handler(request, context)`` gives an awaitable reply, or an async iterator of replies. ``undecodable`` is the
+    status of a lone request that is no message.
     """
 
-    __slots__ = ("calls", "handler", "loop", "method", "observer", "start")
+    __slots__ = ("calls", "handler", "loop", "method", "observer", "start", "undecodable")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Route:
         self.calls = calls
         self.observer = observer
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.undecodable = Status.INTERNAL
         self.start: Callable[[Any, ServerStream], object] = StreamingCall if method.client_streaming else ServerCall
 
     def __repr__(self) -> str:
@@ -102,7 +104,7 @@ class ServerCall(Context):
         try:
             request = self.method.decode_request(data)
         except DecodeError as error:
-            self._refuse(Status.INTERNAL, f"the request of {self.method.path} does not decode: {error}")
+            self._refuse(self.route.undecodable, f"the request of {self.method.path} does not decode: {error}")
             return
         self._run(request)
 

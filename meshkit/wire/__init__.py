@@ -1,9 +1,10 @@
 """HTTP/2 and gRPC framing as a pure engine: bytes in, events and bytes out (RFC 9113, RFC 7541, gRPC over HTTP/2)."""
 
 from .codes import ErrorCode, Role
-from .compression import ENCODINGS
+from .compression import ENCODINGS, InflateError, TooLarge, compress, inflate
 from .connection import Connection, ConnectionStatistics
 from .events import (
+    Body,
     Event,
     GoAway,
     HalfClosed,
@@ -26,6 +27,7 @@ from .stream import Stream
 
 __all__ = [
     "ENCODINGS",
+    "Body",
     "Connection",
     "ConnectionStatistics",
     "ErrorCode",
@@ -33,6 +35,7 @@ __all__ = [
     "GoAway",
     "HalfClosed",
     "Headers",
+    "InflateError",
     "Limits",
     "Message",
     "PingReceived",
@@ -43,12 +46,15 @@ __all__ = [
     "Stream",
     "StreamsExhausted",
     "Terminated",
+    "TooLarge",
     "Trailers",
     "UnaryRequest",
     "UnaryResponse",
     "Writable",
+    "compress",
     "decode_status_message",
     "encode_status_message",
     "http_to_grpc",
+    "inflate",
     "rst_to_grpc",
 ]

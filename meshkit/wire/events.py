@@ -10,6 +10,7 @@ from .codes import ErrorCode
 from .stream import Stream
 
 __all__ = [
+    "Body",
     "Event",
     "GoAway",
     "HalfClosed",
@@ -40,6 +41,14 @@ class Headers:
 @dataclass(slots=True)
 class Message:
     """One whole gRPC message, inflated."""
+
+    stream: Stream
+    data: bytes
+
+
+@dataclass(slots=True)
+class Body:
+    """Bytes of a request that is not gRPC's; told where the engine's ``bodies`` is set."""
 
     stream: Stream
     data: bytes
@@ -142,6 +151,7 @@ class Terminated:
 Event = (
     Headers
     | Message
+    | Body
     | Trailers
     | HalfClosed
     | UnaryRequest

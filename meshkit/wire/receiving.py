@@ -14,7 +14,7 @@ from typing import Final
 from . import codes
 from .codes import END_HEADERS, END_STREAM, PADDED, WITH_PRIORITY, ErrorCode, Role
 from .control import NEVER, Control
-from .events import HalfClosed, Headers, Message, Trailers
+from .events import Body, HalfClosed, Headers, Message, Trailers
 from .faults import ConnectionFault, StreamFault
 from .headers import HeaderBlock, check_request, check_response, check_trailers
 from .hpack import Decoder, HeaderListTooLarge
@@ -49,6 +49,7 @@ class Receiving(Control):
         self._unusual = True  # not every frame may come now: before SETTINGS, inside of a header block
         self._window = max(limits.connection_window, codes.DEFAULT_WINDOW)
         self._recv_window = self._window
+        self.bodies = False  # whether bodies that are not gRPC's are told of; their readers bound them
 
     # -- DATA (6.1)
 
@@ -98,6 +99,8 @@ class Receiving(Control):
         if stream.framed:
             self._messages(stream, chunk, length)
         else:
+            if self.bodies and chunk:
+                self._events.append(Body(stream, chunk))
             self._credit_stream(stream, length)
 
     def _messages(self, stream: Stream, chunk: bytes, length: int) -> None:

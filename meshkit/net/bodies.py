@@ -1,0 +1,102 @@
+"""Plain HTTP requests over HTTP/2: what `Admission` does not take for gRPC, where the server answers such too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshkit.metadata import RawHeaders
+from meshkit.wire import Body, Stream
+
+from .http import HttpAccept, HttpStream, NotFinished
+from .options import ServerOptions
+from .timers import Timers
+
+if TYPE_CHECKING:
+    from .serving import ServerConnection
+
+__all__ = ["Bodies"]
+
+
+class Bodies:
+    """The requests of one connection whose bodies are being gathered, and the answers to them."""
+
+    __slots__ = ("_accept", "_gathering", "_limits", "_link", "_size", "_streams", "timers")
+
+    def __init__(self, link: ServerConnection, options: ServerOptions, accept: HttpAccept) -> None:
+        self._link = link
+        self._accept = accept
+        self._limits = options.limits
+        self._gathering: dict[int, NotFinished] = {}
+        self._streams: dict[HttpStream, Stream] = {}
+        self._size = 0
+        self.timers: Timers = link.timers
+        link.engine.bodies = True
+
+    def __repr__(self) -> str:
+        return f"Bodies(gathering={len(self._gathering)}, {self._size} bytes)"
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        return self._link.peer
+
+    @property
+    def peer_identity(self) -> str | None:
+        """What the client's certificate says."""
+        return self._link.peer_identity
+
+    def begin(self, stream: Stream, fields: RawHeaders) -> None:
+        """A request whose headers have come; the end of its body, or of itself, is told by `end`."""
+        self._link.running += 1
+        self._link.last_call = self._link.heard
+        found = dict(fields)
+        plain = [field for field in fields if field[0][:1] != b":"]
+        plain.append((b"host", found.get(b":authority", b"")))
+        http = HttpStream(self, found[b":method"], found[b":path"], plain, self._link.heard)
+        stream.context = http
+        self._streams[http] = stream
+        self._gathering[stream.id] = NotFinished(http, self._limits.max_receive_message)
+
+    def add(self, event: Body) -> None:
+        """Bytes of a body. One that is too large is answered at once; so is one that is too much for its connection."""
+        gathering = self._gathering.get(event.stream.id)
+        if gathering is None:
+            return
+        self._size += len(event.data)
+        if not gathering.add(event.data) or self._size > max(self._limits.max_unfinished, gathering.limit):
+            gathering.limit = -1
+            self.end(event.stream)  # whatever else comes is dropped; curl takes a reset for a failure, with any code
+
+    def end(self, stream: Stream) -> bool:
+        """The request is whole; False where it is none of these."""
+        gathering = self._gathering.pop(stream.id, None)
+        if gathering is None:
+            return False
+        self._size -= gathering.size
+        self._accept(gathering.whole())
+        return True
+
+    def drop(self, stream: Stream) -> None:
+        """The stream was reset."""
+        gathering = self._gathering.pop(stream.id, None)
+        if gathering is not None:
+            self._size -= gathering.size
+            self.released()
+        if isinstance(stream.context, HttpStream):
+            self._streams.pop(stream.context, None)
+
+    # -- what requests ask for (meshkit.net.http.Carrier)
+
+    def answer(self, stream: HttpStream, status: int, fields: RawHeaders, body: bytes) -> None:
+        """Write the whole answer."""
+        below = self._streams.pop(stream)
+        below.context = None
+        engine = self._link.engine
+        engine.send_headers(below, ((b":status", b"%d" % status), *fields), end=not body)
+        if body:
+            engine.send_data(below, body, end=True)
+        self._link.wake()
+
+    def released(self) -> None:
+        """A handler has really ended."""
+        self._link.running -= 1
