@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from meshkit.errors import ConfigError
 from meshkit.net import Backoff, BackoffPolicy
 from meshkit.observe.log import event_logger
+from meshkit.rpc.dubbo import ServiceKey
 
 from .credentials import read_token
 from .options import DiscoveryOptions
@@ -135,7 +136,8 @@ class PublishedInterfaces:
                 await self._wake.wait()
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "ClusterID": self._options.identity.cluster_id}
+        cluster = self._options.identity.cluster_id
+        headers = {"Accept": "application/json", "Connection": "close", "ClusterID": cluster}
         if self._options.token_file is not None:
             headers["Authorization"] = f"Bearer {read_token(self._options.token_file)}"
         return headers
@@ -233,8 +235,8 @@ class _Found:
 def _published(page: str) -> Generator[None, None, _Found]:
     """What all nodes publish; pauses after each, for there may be many. An entry for any version and group counts where
     there is none without. Raises _PageFailed for what is not istiod's page."""
-    plain: dict[str, Counter[HostPort]] = {}
-    special: dict[str, Counter[HostPort]] = {}
+    exact: dict[str, Counter[HostPort]] = {}  # by interface, or group/interface:version
+    any_pair: dict[str, Counter[HostPort]] = {}
     faults: list[str] = []
     for client in _clients(page):
         for key, value in _labels(client, faults).items():
@@ -242,10 +244,11 @@ def _published(page: str) -> Generator[None, None, _Found]:
             if len(parts) != 4 or parts[0] != "providers" or place is None:
                 faults.append(f"{client.get('connectionId')}: {key!r}: {value!r}")
                 continue
-            target = special if parts[2] or parts[3] else plain
-            target.setdefault(parts[1], Counter())[place] += 1
+            asked = ServiceKey(parts[1], group=parts[3], version=parts[2])
+            exact.setdefault(str(asked), Counter())[place] += 1
+            any_pair.setdefault(asked.interface, Counter())[place] += 1
         yield
-    return _Found({**special, **plain}, faults)
+    return _Found({**any_pair, **exact}, faults)
 
 
 def _clients(page: str) -> Generator[dict[str, Any], None, None]:

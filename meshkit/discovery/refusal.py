@@ -35,6 +35,12 @@ _NEXT: tuple[tuple[Status, str, str], ...] = (
     ),
     (Status.UNAVAILABLE, "TLS: WRONG_VERSION_NUMBER", "it does not speak TLS there: use 15012, or no root certificate"),
     (Status.UNAVAILABLE, "TLS: ", "check its certificate, and ours"),
+    (
+        Status.UNAVAILABLE,
+        "the peer closed it",
+        "it closed the connection, as a port with TLS does to plaintext: set MESHKIT_ROOT_CERT, or use 15010",
+    ),
+    (Status.UNAVAILABLE, "a frame of", "what listens there does not speak HTTP/2: istiod's ports are 15010 and 15012"),
     (Status.UNAVAILABLE, "cannot connect", _REACH),
     (Status.UNAVAILABLE, "", "it is starting or overloaded, and is tried again until it is ready"),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from meshkit.discovery import Discovery
 from meshkit.mesh import Mesh
@@ -45,6 +47,10 @@ async def looking(namespace: str = "demo", **settings: Any) -> AsyncIterator[Dis
         yield discovery
     finally:
         await discovery.close()
+
+
+def failing(discovery: Discovery) -> bool:
+    return bool(discovery.statistics().stream.last_error)
 
 
 def warnings(events: Any) -> list[str]:
@@ -86,10 +92,142 @@ async def test_a_bad_token_is_said_once_until_it_is_replaced(
         file.write_text(bad)
     with captured_events() as events:
         async with looking(**secure(istiod, file), **mode) as discovery:
-            await until(lambda: bool(discovery.condition()))
+            await until(lambda: failing(discovery))
             await asyncio.sleep(0.4)  # several more attempts
             file.write_text(_GOOD)
             await until(lambda: not discovery.condition())
     (warning,) = warnings(events)
     assert re.search(said, warning), warning
     assert not bad or bad not in warning
+
+
+_OTHER_ROOT = trustme.CA().cert_pem.bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        pytest.param(
+            {"root_cert": "other"}, "TLS: unable to get local issuer certificate; .*MESHKIT_ROOT_CERT", id="root"
+        ),
+        pytest.param({"root_cert": "none"}, "there is no root certificate at .*mount it there", id="no root"),
+        pytest.param({"root_cert": "junk"}, "certificates in .*junk cannot be used", id="junk"),
+    ],
+)
+@pytest.mark.capability("wrong root certificates are named, and mended without a restart", peer="istiod delta")
+async def test_a_bad_root_is_said_once_until_it_is_replaced(
+    istiod: Istiod, tmp_path: Path, settings: Mapping[str, str], said: str
+) -> None:
+    root = tmp_path / settings["root_cert"]
+    (tmp_path / "other").write_bytes(_OTHER_ROOT)
+    (tmp_path / "junk").write_text("junk")
+    (tmp_path / "token").write_text(_GOOD)
+    with captured_events() as events:
+        async with looking(**secure(istiod, tmp_path / "token", root_cert=root)) as discovery:
+            await until(lambda: failing(discovery))
+            await asyncio.sleep(0.4)
+            root.write_bytes(istiod.root_cert.read_bytes())
+            await until(lambda: not discovery.condition())
+    (warning,) = warnings(events)
+    assert re.search(said, warning), warning
+
+
+async def test_ports_and_names_that_do_not_fit_are_named(istiod: Istiod, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(_GOOD)
+    for more, said in (
+        ({"server_name": "istiod.example"}, "Hostname mismatch.*MESHKIT_SERVER_NAME"),
+        ({"control_plane": istiod.address}, "does not speak TLS there: use 15012"),
+        ({"root_cert": ""}, "as a port with TLS does to plaintext: set MESHKIT_ROOT_CERT"),
+    ):
+        with captured_events() as events:
+            async with looking(**secure(istiod, tmp_path / "token", **more)) as discovery:
+                await until(lambda discovery=discovery: failing(discovery))
+                assert re.search(said, discovery.condition()), discovery.condition()
+        assert len(warnings(events)) == 1
+
+
+@pytest.mark.capability("token rotation across streams", peer="istiod delta")
+async def test_the_token_of_the_day_is_shown_by_every_stream(own_istiod: Istiod, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(token("demo", "app", ttl=2))
+    async with looking(**secure(own_istiod, file)) as discovery:
+        await until(lambda: not discovery.condition())
+        await asyncio.sleep(2.2)  # the first token is of no use any more; the stream lives on
+        assert not discovery.condition()
+        file.write_text(_GOOD)
+        await own_istiod.restart()
+        await until(lambda: discovery.statistics().stream.streams == 2)
+        assert not discovery.condition()
+
+
+@pytest.mark.capability("gRPC bootstrap with TLS and a token", peer="istiod grpc/SotW")
+async def test_a_bootstrap_leads_to_the_secure_port(
+    istiod: Istiod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(_GOOD)
+    server = {
+        "server_uri": f"dns:///{istiod.secure_address}",
+        "channel_creds": [{"type": "google_default"}, _creds("tls", ca_certificate_file=str(istiod.root_cert))],
+        "call_creds": [_creds("jwt_token_file", jwt_token_file=str(tmp_path / "token"))],
+    }
+    node = {"id": "sidecar~127.0.0.99~app-1.demo~cluster.local", "metadata": {"GENERATOR": "grpc"}}
+    (tmp_path / "bootstrap.json").write_text(json.dumps({"xds_servers": [server], "node": node}))
+    monkeypatch.setenv("GRPC_XDS_BOOTSTRAP", str(tmp_path / "bootstrap.json"))
+    async with greeters({"127.0.0.11": "one"}) as port:
+        await istiod.apply("greeter", *kubernetes("greeter", _ONE, port))
+        async with Mesh(interfaces={"helloworld.v1.Greeter": f"{HOST}:80"}) as mesh:
+            await settle(GreeterClient(mesh), {"one"})
+            (watcher,) = await istiod.watchers()
+    assert watcher["metadata"]["GENERATOR"] == "grpc"
+    assert watcher["metadata"]["NAMESPACE"] == "demo"
+
+
+@pytest.mark.capability("Istio's pod environment", peer="istiod delta")
+async def test_istiod_reads_what_the_pod_says(istiod: Istiod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {
+        "POD_NAME": "shop-1",
+        "POD_NAMESPACE": "demo",
+        "INSTANCE_IPS": "127.0.0.99,127.0.0.98",
+        "SERVICE_ACCOUNT": "shop",
+        "ISTIO_META_MESH_ID": "m1",
+        "ISTIO_META_NETWORK": "n1",
+        "ISTIO_META_POD_PORTS": '[{"name": "grpc", "containerPort": 80, "protocol": "TCP"}]',
+        "ISTIO_METAJSON_LABELS": '{"app": "shop", "version": 2}',
+        "PROXY_CONFIG": '{"concurrency": 2, "proxyMetadata": {"ISTIO_META_WORKLOAD_NAME": "shop"}}',
+        "MESHKIT_POD_INFO": str(tmp_path),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "labels").write_text('pod-template-hash="abc"\ntopology.istio.io/locality="r1/z1"\n')
+    (tmp_path / "annotations").write_text('sidecar.istio.io/inject="true"\n')
+    async with Mesh(istiod.address) as mesh:
+        mesh._interface("x.Y")
+        watchers = await _first_watchers(istiod)
+    (watcher,) = watchers
+    assert watcher["connectionId"].startswith("shop-1.demo-")
+    assert watcher["locality"] == {"region": "r1", "zone": "z1"}
+    expected = {
+        "NAMESPACE": "demo",
+        "SERVICE_ACCOUNT": "shop",
+        "INSTANCE_IPS": "127.0.0.99,127.0.0.98",
+        "MESH_ID": "m1",
+        "NETWORK": "n1",
+        "WORKLOAD_NAME": "shop",
+        "ANNOTATIONS": {"sidecar.istio.io/inject": "true"},
+        "DISABLE_HBONE_SEND": "true",
+    }
+    assert {key: watcher["metadata"].get(key) for key in expected} == expected
+    assert watcher["metadata"]["LABELS"].items() >= {"app": "shop", "version": "2", "pod-template-hash": "abc"}.items()
+    assert watcher["metadata"]["PROXY_CONFIG"]["concurrency"] == 2
+
+
+def _creds(kind: str, **config: str) -> dict[str, Any]:
+    return {"type": kind, "config": config}
+
+
+async def _first_watchers(istiod: Istiod) -> list[dict[str, Any]]:
+    for _ in range(200):
+        if watchers := await istiod.watchers():
+            return watchers
+        await asyncio.sleep(0.02)
+    return []
