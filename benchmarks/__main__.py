@@ -39,7 +39,9 @@ ON_REQUEST = ("compiled", "istiod")  # only by name: these build for minutes
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure meshkit beside its peers.")
     known = (*NAMES, *ON_REQUEST)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all but the last two")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all but {len(ON_REQUEST)}"
+    )
     parser.add_argument("--compiled", action="store_true", help="also build meshkit by mypyc and measure that")
     parser.add_argument("--quick", action="store_true", help="shorter and noisier")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write a record, which `report FILE` publishes")
