@@ -53,7 +53,7 @@ def encode_status_message(message: str) -> bytes:
 def decode_status_message(raw: bytes) -> str:
     """The text of ``grpc-message``; never fails: what is not an escape is taken as it is.
 
-    It should have nothing but ASCII. dubbo-java writes a byte per character: HTTP's older charset, RFC 9110 section 5.5.
+    It should have nothing but ASCII. dubbo-java writes a byte per character, HTTP's older charset (RFC 9110, 5.5).
     """
     text = _ESCAPED.sub(lambda match: bytes((int(match.group(1), 16),)), raw)
     try:
