@@ -12,12 +12,14 @@ from typing import Any
 
 from aiohttp import web
 
+from .dialect import shown_metadata
 from .hub import Hub
 from .library import Library
 from .naming import CDS, EDS, LDS, RDS
 from .session import Session
 from .tally import Gauge, Tally
 from .watch import Watch
+from .world import Provider
 
 __all__ = ["DebugPages"]
 
@@ -100,10 +102,7 @@ class DebugPages:
             }
             for service in world.services.values()
         ]
-        interfaces = {
-            name: [{"host": one.host, "port": one.port, "processes": one.count} for one in providers]
-            for name, providers in world.providers.items()
-        }
+        interfaces = {name: [_provider(one) for one in providers] for name, providers in world.providers.items()}
         return {"services": services, "interfaces": interfaces}
 
     def _metrics(self) -> str:
@@ -134,6 +133,11 @@ def _text_page(page: Callable[[], str]) -> Any:
     return handle
 
 
+def _provider(one: Provider) -> dict[str, Any]:
+    pair = {name: value for name, value in (("group", one.group), ("version", one.version)) if value}
+    return {"host": one.host, "port": one.port, "processes": one.count, **pair}
+
+
 def _rfc3339(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
@@ -150,7 +154,7 @@ def _client(session: Session) -> dict[str, Any]:
         "connectedAt": _rfc3339(session.since),
         "address": session.peer,
         "labels": session.node.labels,
-        "metadata": dict(session.node.metadata),
+        "metadata": shown_metadata(session.machine.view, session.node),
         "locality": {name: value for name, value in locality.items() if value},
         "watches": {url: _names(watch) for url, watch in _watches(session).items()},
     }

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from meshkit.rpc.dubbo import ServiceKey
+
 from .naming import host_port
 from .world import Endpoint
 
@@ -24,7 +26,8 @@ _DEFAULT_PORT = 80
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Endpoints by host and port, and by interface (lower case) the host and port that provides it."""
+    """Endpoints by host and port, and by interface (lower case) the host and port that provides it. An interface with
+    a group or version is a key of its own, as `meshkit.rpc.dubbo.ServiceKey` writes it."""
 
     node: str
     namespace: str = "default"
@@ -120,6 +123,7 @@ def _interfaces(text: str, faults: list[str]) -> Iterator[tuple[str, tuple[str, 
         role, _, rest = key.partition(":")
         host, port = host_port(value) if isinstance(value, str) else ("", 0)
         if role == "providers" and rest and host:
-            yield rest.split(":")[0].lower(), (host.lower(), port or _DEFAULT_PORT)
+            interface, version, group = [*str(rest).split(":"), "", ""][:3]
+            yield str(ServiceKey(interface.lower(), group, version)), (host.lower(), port or _DEFAULT_PORT)
         else:
             faults.append(f"LABELS.{INTERFACES_LABEL}: cannot read {key!r}: {value!r}")

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from meshkit.rpc.dubbo import ServiceKey
+
 from .model import Port
 from .registration import Registration
 from .world import Endpoint, Provider, Service
@@ -85,14 +87,14 @@ class Registry:
 
     def providers(self) -> Mapping[str, tuple[Provider, ...]]:
         """By interface the services that provide it, each with the number of its processes."""
-        counts: defaultdict[str, Counter[tuple[str, int]]] = defaultdict(Counter)
+        counts: Counter[tuple[str, tuple[str, int]]] = Counter()
         for entry in self._entries.values():
-            for interface, target in entry.registration.interfaces.items():
-                counts[interface][target] += 1
-        return {
-            interface: tuple(Provider(host, port, count) for (host, port), count in sorted(targets.items()))
-            for interface, targets in counts.items()
-        }
+            counts.update(entry.registration.interfaces.items())
+        found: defaultdict[str, list[Provider]] = defaultdict(list)
+        for (text, (host, port)), count in sorted(counts.items()):
+            key = ServiceKey.parse(text)
+            found[key.interface].append(Provider(host, port, count, key.group, key.version))
+        return {interface: tuple(providers) for interface, providers in found.items()}
 
     def processes(self) -> Iterator[tuple[str, Endpoint]]:
         """Where registered processes listen, each address once, with their namespace: what selectors choose from."""

@@ -8,7 +8,7 @@ routes of the service behind it, or a share of each where there are several.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from envoy_data_plane.envoy.config.route import v3 as envoy
 
@@ -18,8 +18,9 @@ from .making import make
 from .matches import applies, is_catch_all, route_match
 from .model import Destination, HttpRoute, VirtualService
 from .naming import ClusterName, Proxy, host_port
+from .pairs import shares
 from .values import istio_metadata
-from .world import CLUSTER_DOMAIN, Service, World
+from .world import CLUSTER_DOMAIN, Provider, Service, World
 
 __all__ = ["hosts_read", "route_configuration", "serves"]
 
@@ -110,11 +111,21 @@ def routes_of(world: World, host: str, port: int, proxy: Proxy) -> list[envoy.Ro
     named = host in world.services or host in world.rules  # a wildcard rule does not name an interface
     if port != _HTTP_PORT or host not in world.providers or named:
         return _own_routes(world, host, port, proxy)
-    providers = world.providers[host]
+    routes: list[envoy.Route] = []
+    for conditions, providers in shares(world.providers[host]):
+        for route in _provided(world, providers, port, proxy):
+            if conditions and route.match is not None:
+                route.match.headers.extend(conditions)
+            routes.append(route)
+    return routes
+
+
+def _provided(world: World, providers: Sequence[Provider], port: int, proxy: Proxy) -> list[envoy.Route]:
+    """The routes of an interface's only provider, or a share of each."""
     if len(providers) == 1:
         return _own_routes(world, providers[0].host, providers[0].port, proxy)
-    shares = [(str(ClusterName(one.port, "", one.host)), one.count) for one in providers]
-    return [default_action(Targets(world, port, None), shares)]
+    weights = [(str(ClusterName(one.port, "", one.host)), one.count) for one in providers]
+    return [default_action(Targets(world, port, None), weights)]
 
 
 def _own_routes(world: World, host: str, port: int, proxy: Proxy) -> list[envoy.Route]:

@@ -63,11 +63,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A service's port that provides an interface, with the number of processes that do."""
+    """A service's port that provides an interface, with the number of processes that do, and Dubbo's group and version
+    if they gave any."""
 
     host: str
     port: int
     count: int
+    group: str = ""
+    version: str = ""
 
 
 def resolve_host(name: str, namespace: str) -> str:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from meshkit.rpc.dubbo import ServiceKey
 from meshkit.xds import Json, Node
 from meshkit.xds.resources import Locality
 
@@ -24,7 +25,8 @@ __all__ = ["NodeIdentity", "Registration", "build_node"]
 class Registration:
     """A server of this process: ``interfaces`` served at ``address`` (``ip:port``) as ``host`` on its service ``port``.
 
-    ``host`` is the service's full name, ``greeter.default.svc.cluster.local``.
+    ``host`` is the service's full name, ``greeter.default.svc.cluster.local``; an interface with Dubbo's group or
+    version is written ``group/interface:version``.
     """
 
     host: str
@@ -97,11 +99,11 @@ def _labels(identity: NodeIdentity, served: tuple[Registration, ...]) -> dict[st
 
 
 def providers(registrations: Iterable[Registration]) -> dict[str, str]:
-    """dubbo-go's interface map: ``providers:<interface>::`` (no version, no group) to ``host:port``."""
+    """dubbo-go's interface map: ``providers:<interface>:<version>:<group>`` to ``host:port``."""
     return {
-        f"providers:{interface}::": f"{registration.host}:{registration.port}"
+        f"providers:{key.interface}:{key.version}:{key.group}": f"{registration.host}:{registration.port}"
         for registration in registrations
-        for interface in registration.interfaces
+        for key in map(ServiceKey.parse, registration.interfaces)
     }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from meshkit.errors import ConfigError
+from meshkit.rpc.dubbo import ServiceKey
 
 if TYPE_CHECKING:
     from .options import DiscoveryOptions
@@ -61,7 +62,8 @@ class Strategy(Protocol):
         ...
 
     def locate(self, interface: str) -> Location:
-        """What is known now, without waiting."""
+        """What is known now, without waiting. Calls that name Dubbo's group or version ask for
+        ``group/interface:version`` (`meshkit.rpc.dubbo.ServiceKey`)."""
         ...
 
     def listen(self, changed: Callable[[], object]) -> None:
@@ -81,8 +83,8 @@ class StandardResources:
     name = "standard"
 
     def locate(self, interface: str) -> Location:
-        """Every interface may be there."""
-        return HostPort(interface.lower(), 80)
+        """Every interface may be there. Dubbo's group and version are for routes to look at: calls carry them."""
+        return HostPort(ServiceKey.parse(interface).interface.lower(), 80)
 
     def listen(self, changed: Callable[[], object]) -> None:
         """Its answers never change: the routes do."""
@@ -100,8 +102,9 @@ class StaticMap:
         self._entries = {interface: _parse(interface, text) for interface, text in entries.items()}
 
     def locate(self, interface: str) -> Location:
-        """The configured place."""
-        return self._entries.get(interface, Unknown("the interface is not in the static map"))
+        """The configured place, of ``group/interface:version`` or else of all there is of the interface."""
+        found = self._entries.get(interface) or self._entries.get(ServiceKey.parse(interface).interface)
+        return found or Unknown("the interface is not in the static map")
 
     def listen(self, changed: Callable[[], object]) -> None:
         """Configuration does not change."""

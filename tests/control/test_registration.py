@@ -19,7 +19,7 @@ def test_a_server_of_ours_is_read():
         "LABELS": {
             "app": "greeter",
             "version": "v1",
-            "DUBBO_GO": json.dumps({"providers:Pkg.Iface:1.0:group": "h.x:81"}),
+            "DUBBO_GO": json.dumps({"providers:Pkg.Iface:1.0:group": "h.x:81", "providers:Pkg.Other::": "h.x:81"}),
         },
         "MESHKIT": {
             "endpoints": [
@@ -35,7 +35,7 @@ def test_a_server_of_ours_is_read():
     assert endpoint.labels == {"app": "greeter", "version": "v1"}
     assert endpoint.workload == "greeter-1;demo;greeter;v1;Kubernetes"
     assert (found.endpoints["h.x", 80].address, found.endpoints["h.x", 80].port) == ("::1", 2)
-    assert found.interfaces == {"pkg.iface": ("h.x", 81)}
+    assert found.interfaces == {"group/pkg.iface:1.0": ("h.x", 81), "pkg.other": ("h.x", 81)}
 
 
 def test_a_client_registers_nothing():

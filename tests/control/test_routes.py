@@ -215,6 +215,45 @@ def test_an_interface_of_several_providers_has_a_share_of_each():
     assert routes(world, "outbound|80||pkg.iface", GRPC).virtual_hosts[0].domains[:] == ["pkg.iface", "pkg.iface:80"]
 
 
+def test_providers_with_groups_and_versions_take_the_calls_that_ask_for_them():
+    world = provided(
+        Provider("b.demo.svc.cluster.local", 80, 3, "g", "1.0"),
+        Provider("c.demo.svc.cluster.local", 80, 1, "g"),
+        Provider("d.demo.svc.cluster.local", 80, 1),
+        Provider("e.demo.svc.cluster.local", 80, 1, "", "2.0"),
+    )
+    found = [
+        (
+            [(header.name, header.string_match.exact) for header in route.match.headers],
+            route.route.cluster.split("|")[3][0],
+        )
+        for route in routes(world, "pkg.iface:80").virtual_hosts[0].routes
+    ]
+    assert found == [
+        ([("tri-service-group", "g"), ("tri-service-version", "1.0")], "b"),
+        ([("tri-service-version", "2.0")], "e"),
+        ([("tri-service-group", "g")], "c"),
+        ([], "d"),
+    ]
+
+
+def test_who_asks_for_a_pair_that_nobody_has_is_told_so_by_a_server():
+    pairs = [Provider("b.demo.svc.cluster.local", 80, 3, "g"), Provider("c.demo.svc.cluster.local", 80, 1, "h")]
+    *_, last = routes(provided(*pairs), "pkg.iface:80").virtual_hosts[0].routes
+    assert [(one.name.split("|")[3][0], one.weight.value) for one in last.route.weighted_clusters.clusters] == [
+        ("b", 3),
+        ("c", 1),
+    ]
+    assert not last.match.headers
+
+
+def test_a_place_that_serves_all_pairs_needs_no_headers():
+    place = "reviews.demo.svc.cluster.local"
+    world = provided(Provider(place, 80, 3, "g", "1.0"), Provider(place, 80, 3))
+    plain = provided(Provider(place, 80, 3))
+    assert routes(world, "pkg.iface:80") == routes(plain, "pkg.iface:80")
+
+
 def test_a_wildcard_rule_does_not_name_an_interface():
     world = provided(Provider("b.demo.svc.cluster.local", 80, 3))
     rules = world_of("- route: [{destination: {host: elsewhere}}]").rules[HOST]

@@ -196,6 +196,8 @@ async def test_an_entry_with_version_and_group_counts_where_there_is_none_withou
         server.body = page(client(special), client(published("plain.demo:80")))
         strategy.locate("pkg.Other")
         await until(lambda: strategy.locate(GREETER) == HostPort("plain.demo", 80))
+        assert strategy.locate(f"g/{GREETER}:1.0") == HostPort("v1.demo", 80)
+        assert isinstance(strategy.locate(f"g/{GREETER}:2.0"), Unknown)
 
 
 @pytest.mark.parametrize("url", ["", "istiod:15014", "http://", "http://a:x", "http://a:0", "file:///etc/passwd"])

@@ -34,6 +34,13 @@ def test_server_tells_what_it_serves_in_both_formats() -> None:
     }
 
 
+def test_dubbos_group_and_version_are_told_as_dubbo_go_does() -> None:
+    served = Registration("greeter.default.svc.cluster.local", "127.0.0.1:1", ("g/x.Y:1.0", "x.Y:2.0", "g/x.Y"))
+    labels = build_node(NodeIdentity("greeter"), [served]).metadata["LABELS"]
+    assert isinstance(labels, dict)
+    assert set(json.loads(labels["DUBBO_GO"])) == {"providers:x.Y:1.0:g", "providers:x.Y:2.0:", "providers:x.Y::g"}
+
+
 def test_generator_and_own_metadata() -> None:
     node = build_node(NodeIdentity(generator="grpc", service_account="sa", metadata={"NETWORK": "n1"}))
     assert (node.metadata["GENERATOR"], node.metadata["SERVICE_ACCOUNT"], node.metadata["NETWORK"]) == (

@@ -20,6 +20,13 @@ def test_static_map() -> None:
     assert isinstance(places.locate("e.F"), Unknown)
 
 
+def test_dubbos_group_and_version() -> None:
+    assert StandardResources().locate("g/a.B:1.0") == HostPort("a.b", 80)
+    places = StaticMap({"a.B": "plain:80", "g/a.B:1.0": "special:80"})
+    assert places.locate("g/a.B:1.0") == HostPort("special", 80)
+    assert places.locate("h/a.B") == places.locate("a.B") == HostPort("plain", 80)
+
+
 @pytest.mark.parametrize(
     "text", ["", "host", "host:", ":80", "host:http", "host:70000", "static:", "static:host", "static:a:b"]
 )
