@@ -10,6 +10,7 @@ from statistics import median
 
 import uvloop
 
+from benchmarks import cores
 from benchmarks.process import KNOWN, cpu, memory
 from benchmarks.report import Row, absent, at_most, figure
 from benchmarks.rounds import Load, Run, Serving, serving
@@ -44,9 +45,14 @@ def rows(quick: bool) -> list[Row]:
     found: dict[str, list[_Found]] = {stack: [] for stack in _STACKS}
     for _ in range(count):
         for stack in _STACKS:
-            with serving(Run(stack, Load())) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                found[stack].append(runner.run(_measure(server, seconds)))
+            with serving(Run(stack, Load())) as server:
+                found[stack].append(_round(server, seconds))
     return list(_shown(found))
+
+
+def _round(server: Serving, seconds: float) -> _Found:
+    with cores.on(cores.CLIENT), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure(server, seconds))
 
 
 def _lacking() -> str:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 
+from benchmarks import cores
 from tests.support.envoy import running_envoy
 from tests.support.envoy_front import bootstrap, listener
 
@@ -19,9 +20,10 @@ def envoys(port: int) -> Iterator[int]:
     with asyncio.Runner() as runner:
         chain = AsyncExitStack()
         try:
-            for _ in range(2):
+            for core in (cores.SERVER, cores.CLIENT):  # each with its application, as in a pod
                 envoy = running_envoy(bootstrap({"next": (port,)}, entry=listener("next")))
-                port = runner.run(chain.enter_async_context(envoy)).ports["entry"]
+                with cores.on(core):
+                    port = runner.run(chain.enter_async_context(envoy)).ports["entry"]
             yield port
         finally:
             runner.run(chain.aclose())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import process
+from benchmarks import cores, process
 from benchmarks.peers import grpc_go
 from benchmarks.proxies import envoys
 from benchmarks.stacks.load import Figures
@@ -38,6 +38,7 @@ class Run:
 
     ``loop``: "uvloop" or "asyncio", at both ends.  ``tls``: a folder that `benchmarks.tls` made; "" is plaintext.
     ``proxies``: two Envoys on the way.  ``site``: a folder with another meshkit than the repository's.
+    ``pinned``: each end on a core of its own.
     """
 
     stack: str
@@ -46,6 +47,7 @@ class Run:
     tls: str = ""
     proxies: bool = False
     site: str = ""
+    pinned: bool = True
 
 
 class Serving(NamedTuple):
@@ -59,7 +61,8 @@ class Serving(NamedTuple):
 def serving(run: Run) -> Iterator[Serving]:
     """The server of ``run`` in a process of its own, ended afterwards."""
     words = _words(run, "serve")
-    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(run))
+    with cores.on(cores.SERVER if run.pinned else set()):
+        server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(run))
     try:
         assert server.stdout is not None
         if not (said := server.stdout.readline()):
@@ -82,7 +85,8 @@ def client(run: Run, port: int) -> Figures:
     load = run.load
     words = [*_words(run, "client"), "--port", str(port), "--in-flight", str(load.in_flight)]
     words += ["--calls", str(load.calls), "--size", str(load.size)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=120, env=_environment(run))
+    with cores.on(cores.CLIENT if run.pinned else set()):
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=120, env=_environment(run))
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
 
 

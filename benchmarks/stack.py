@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.peers import grpc_go_lacks
 from benchmarks.report import Row, absent, at_least, at_most, figure
@@ -53,6 +54,7 @@ def _busy(quick: bool, count: int) -> Iterator[Row]:
         else:
             yield absent(title, grpc_go_lacks(), f">= {goal:g}")
     yield from _costs(name, results)
+    yield from _shared(runs, count)
 
 
 def _alone(quick: bool, count: int) -> Iterator[Row]:
@@ -68,6 +70,18 @@ def _alone(quick: bool, count: int) -> Iterator[Row]:
         yield at_most(f"{name}: meshkit / grpc-go", ratios(ours, p50(results, "grpc-go")), "x", 1.2)
     else:
         yield absent(f"{name}: meshkit / grpc-go", grpc_go_lacks(), "<= 1.2")
+
+
+def _shared(runs: Mapping[str, Run], count: int) -> Iterator[Row]:
+    """The same with no core of its own for either end: grpc.aio's threads may use all of them then."""
+    name = "unary, 64 in flight, not pinned"
+    free = {
+        label: replace(run, pinned=False) for label, run in runs.items() if label in ("meshkit", "grpc.aio", "grpc-go")
+    }
+    results = rounds(free, count)
+    yield from (figure(f"{name}: {label}", rate(results, label), "calls/s") for label in results)
+    for peer in list(results)[1:]:
+        yield figure(f"{name}: meshkit / {peer}", ratios(rate(results, "meshkit"), rate(results, peer)), "x")
 
 
 def _costs(name: str, results: Results) -> Iterator[Row]:
