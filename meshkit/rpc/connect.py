@@ -70,14 +70,23 @@ _OURS = frozenset(  # what the protocol, or HTTP, says to us and not to a handle
 
 class _Refused(Exception):
     """A request that goes no further: its gRPC status and text, the HTTP status where that is another than the usual,
-    and header fields."""
+    and header fields. Without a gRPC status it is not one of this protocol at all, and is answered in plain text."""
 
-    def __init__(self, status: Status, text: str, http: int = 0, *fields: tuple[bytes, bytes]) -> None:
+    def __init__(self, status: Status | None, text: str, http: int = 0, *fields: tuple[bytes, bytes]) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.http = http
         self.fields = fields
+
+    def answer(self, http: HttpStream) -> None:
+        """Tell the client."""
+        if self.status is None:
+            kind = (b"content-type", b"text/plain; charset=utf-8")
+            http.respond(self.http, (kind, *self.fields), f"{self.text}\n".encode())
+            return
+        code, usual = _CODES[self.status]
+        http.respond(self.http or usual, ((b"content-type", _JSON), *self.fields), _error(code, self.text, None))
 
 
 class ConnectStream:
@@ -198,9 +207,7 @@ class Front:
         try:
             self._start(http)
         except _Refused as refused:
-            code, usual = _CODES[refused.status]
-            fields = ((b"content-type", _JSON), *refused.fields)
-            http.respond(refused.http or usual, fields, _error(code, refused.text, None))
+            refused.answer(http)
             http.release()
 
     def _start(self, http: HttpStream) -> None:
@@ -274,7 +281,7 @@ def _kind(headers: dict[bytes, bytes], method: Method[Any, Any]) -> bytes:
         return found
     takes = b"application/grpc" if streams else b"%b, %b" % (_JSON, _PROTO)
     text = f"{method.path} takes {takes.decode()}, not content-type {given.decode('ascii', 'replace')!r}"
-    raise _Refused(Status.UNIMPLEMENTED, text, 415, (b"accept-post", takes))
+    raise _Refused(None, text, 415, (b"accept-post", takes))
 
 
 def _timeout(headers: dict[bytes, bytes]) -> float | None:
@@ -295,7 +302,7 @@ def _read_get(
     if verb != b"GET" or not gettable:
         allowed = b"GET, POST" if gettable else b"POST"
         text = f"{method.path} is called by {allowed.decode()}, not {verb.decode('ascii', 'replace')}"
-        raise _Refused(Status.UNIMPLEMENTED, text, 405, (b"allow", allowed))
+        raise _Refused(None, text, 405, (b"allow", allowed))
     given = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
     read = {name: value for name, value in headers.items() if name not in (b"content-type", b"content-encoding")}
     read[b"content-type"] = given.get("encoding", "").encode()

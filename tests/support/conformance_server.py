@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from connectrpc.conformance.v1 import server_compat_pb2, service_pb2  # type: ignore[import-untyped]
+from connectrpc.conformance.v1 import config_pb2, server_compat_pb2, service_pb2  # type: ignore[import-untyped]
 from connectrpc.conformance.v1.service_mesh import ConformanceServiceBase  # type: ignore[import-untyped]
 from google.protobuf import any_pb2
 
@@ -97,7 +97,8 @@ async def _reply(definition: Any, number: int, info: Any) -> Any:
 
 
 def _compress(ctx: Context) -> None:
-    encoding = ctx.header(b"grpc-encoding")
+    grpc = (ctx.header(b"content-type") or "").startswith("application/grpc")
+    encoding = ctx.header(b"grpc-encoding") if grpc else "gzip"
     if encoding in ("gzip", "deflate"):
         ctx.compression = encoding
 
@@ -143,7 +144,8 @@ async def main() -> None:
     limits = Limits(max_receive_message=request.message_receive_limit) if request.message_receive_limit else Limits()
     with tempfile.TemporaryDirectory() as folder:
         tls = _tls(request, Path(folder))
-        server = Server([Conformance()], options=ServerOptions(limits=limits), tls=tls)
+        plain = request.protocol == config_pb2.PROTOCOL_CONNECT
+        server = Server([Conformance()], options=ServerOptions(limits=limits), tls=tls, json=plain)
         port = await server.listen()
     write(server_compat_pb2.ServerCompatResponse(host="127.0.0.1", port=port, pem_cert=request.server_creds.cert))
     stopped = asyncio.Event()
