@@ -40,8 +40,8 @@ check: $(READY)  ## Lint, format, types (mypy and pyright, strict), floors, gold
 bench: $(READY)  ## Measure against peers in one run; see benchmarks/README.md.
 	$(BIN)/python -m benchmarks
 
-record: $(READY)  ## Measure everything (ten minutes) and write benchmarks/README.md's table and picture anew.
-	$(BIN)/python -m benchmarks --compiled --json benchmarks/recorded.json
+record: $(READY)  ## Measure everything (eleven minutes) and write benchmarks/README.md's table and picture anew.
+	$(BIN)/python -m benchmarks --all --json benchmarks/recorded.json
 	$(BIN)/python -m benchmarks report benchmarks/recorded.json
 
 fuzz: $(READY)  ## Feed the decoders and the engine garbage for ten minutes.

@@ -1,6 +1,7 @@
 """Run benchmarks by name, print one table, and write JSON and a picture; or make the README's table of a record.
 
-``python -m benchmarks [NAME...] [--quick] [--json FILE] [--picture FILE]``; ``python -m benchmarks report FILE``.
+``python -m benchmarks [NAME...] [--all] [--quick] [--json FILE] [--picture FILE]``
+``python -m benchmarks report FILE``
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure meshkit beside its peers.")
     known = (*NAMES, *ON_REQUEST)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all but {len(ON_REQUEST)}"
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all but {', '.join(ON_REQUEST)}"
     )
-    parser.add_argument("--compiled", action="store_true", help="also build meshkit by mypyc and measure that")
+    parser.add_argument("--all", action="store_true", help="all of them")
     parser.add_argument("--quick", action="store_true", help="shorter and noisier")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write a record, which `report FILE` publishes")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw the figures as SVG")
     options = parser.parse_args()
     if unknown := sorted(set(options.names) - set(known)):
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(known)}")
-    names = tuple(dict.fromkeys([*(options.names or NAMES), *(["compiled"] if options.compiled else ())]))
+    names = known if options.all else options.names or NAMES
     print(machine(), flush=True)
     modules = {name: import_module(f"benchmarks.{name}") for name in names}
     rows = [row for name, module in modules.items() for row in _run(name, module, options.quick)]
