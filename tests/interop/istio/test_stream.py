@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from pathlib import Path
 from random import Random
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from tests.support.istio_world import (
     routes,
     settle,
     under_load,
+    until_fails,
     virtual_service,
 )
 from tests.support.istiod import Istiod, running_istiod
@@ -102,6 +103,61 @@ async def test_an_istiod_that_goes_and_comes_back(own_istiod: Istiod, mode: Any,
         assert (figures.streams, figures.nacks) == (2, 0)
         assert figures.requests - requests <= 12  # three types asked for, some in two steps, and their ACKs
         assert [event["event"] for event in events if event["log_level"] == "warning"] == ["control plane not reached"]
+
+
+@both("Service deleted while istiod was away")
+async def test_what_was_deleted_while_istiod_was_away_is_gone(own_istiod: Istiod, mode: Any) -> None:
+    async with greeters(_NAMES) as port, member(own_istiod, mode, wait=0.5) as mesh:
+        await _mesh_of_three(own_istiod, port)
+        client = GreeterClient(mesh)
+        await settle(client, {"v1", "v2"})
+        own_istiod.stop()
+        await own_istiod.delete("greeter")
+        await own_istiod.delete("rules")
+        await settle(client, {"v1", "v2"})
+        await own_istiod.start()
+        await until_fails(client, "nobody provides helloworld.v1.Greeter")
+        await _mesh_of_three(own_istiod, port)
+        await settle(client, {"v1", "v2"})
+
+
+@both("istiod hangs: calls go on")
+async def test_an_istiod_that_hangs_is_not_noticed(own_istiod: Istiod, mode: Any) -> None:
+    async with greeters(_NAMES) as port, member(own_istiod, mode) as mesh:
+        await _mesh_of_three(own_istiod, port)
+        client = GreeterClient(mesh)
+        await settle(client, {"v1", "v2"})
+        assert own_istiod.process is not None
+        async with under_load(client) as failures:
+            own_istiod.process.send_signal(SIGSTOP)
+            await asyncio.sleep(1)
+            own_istiod.process.send_signal(SIGCONT)
+            await own_istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
+            await settle(client, {"v2"})
+        assert failures == []
+        assert mesh._discovery.statistics().stream.streams == 1
+
+
+@both("rule that is refused: NACK with a reason, last good rule stays")
+async def test_a_rule_that_we_cannot_obey_is_refused_with_a_reason(istiod: Istiod, mode: Any) -> None:
+    async with greeters(_NAMES) as port, member(istiod, mode) as mesh:
+        await _mesh_of_three(istiod, port)
+        client = GreeterClient(mesh)
+        await settle(client, {"v1", "v2"})
+        await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v1": 1})))
+        await settle(client, {"v1"})
+        greek = {"match": [{"uri": {"regex": "/\\p{Greek}+"}}]}
+        with captured_events() as events:
+            async with under_load(client) as failures:
+                await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1}, **greek), routes({"v2": 1})))
+                await until(lambda: _true(mesh._discovery.statistics().stream.nacks == 1))
+                await settle(client, {"v1"})
+                await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
+                await settle(client, {"v2"})
+        assert failures == []
+        (said,) = [event for event in events if event["log_level"] == "warning"]
+        assert said["event"] == "resources refused"
+        assert "Greek" in said["reasons"]
 
 
 @both("istiod ages connections: unseen by callers")
