@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .sources import Sources
 
-__all__ = ["generate"]
+__all__ = ["generate", "service_names"]
 
 _NEEDED = {
     "betterproto2": ("grpc_tools", "jinja2", "betterproto2_compiler"),
@@ -47,6 +47,19 @@ def generate(
     with TemporaryDirectory(prefix="meshkit-gen-") as folder:
         made = _MAKERS[messages](sources, Path(out), Path(folder))
     return _write(Path(out), made)
+
+
+def service_names(protos: Sequence[Path | str], *, proto_path: Sequence[Path | str] = ()) -> list[str]:
+    """The full names of the services in ``protos``, which are given, and fail, as for `generate`."""
+    _require("protobuf")
+    from .protoc import compile_protos
+    from .sources import Sources
+
+    sources = Sources.find([Path(proto) for proto in protos], [Path(root) for root in proto_path])
+    with TemporaryDirectory(prefix="meshkit-gen-") as folder:
+        files = compile_protos(sources, Path(folder)).file
+    own = [file for file in files if file.name in sources.names]
+    return [f"{file.package}.{service.name}".lstrip(".") for file in own for service in file.service]
 
 
 def _require(messages: Messages) -> None:

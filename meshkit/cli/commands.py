@@ -1,10 +1,13 @@
-"""The commands: a word, where its function is, and what it does. A function is imported only when its word is used."""
+"""The commands: a word, or a group and a word, where its function is, and what it does.
+
+A function is imported only when its word is used.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["COMMANDS", "Command"]
+__all__ = ["COMMANDS", "GROUPS", "Command"]
 
 
 class Command(NamedTuple):
@@ -20,5 +23,9 @@ COMMANDS = {
     ),
     "demo": Command("meshkit.cli.demo:demo", "Run a whole mesh on this machine and check every claim."),
     "gen": Command("meshkit.cli.gen:gen", "Generate messages, server bases and client proxies from .proto files."),
+    "k8s mapping": Command("meshkit.cli.k8s:mapping", "Print the manifests by which Istio knows interfaces."),
     "run": Command("meshkit.cli.run:run", "Serve classes on the mesh: package.module:Class."),
 }
+
+GROUPS = {"k8s": "What Kubernetes has to be told."}
+"""The first words of commands that have two."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from meshkit.cli.commands import COMMANDS
+from meshkit.cli.commands import COMMANDS, GROUPS
 from meshkit.errors import MeshkitError, MissingExtra
 from meshkit.version import __version__
 
@@ -30,6 +30,10 @@ def _app() -> None:
     except ImportError:
         raise MissingExtra("the meshkit command", "cli") from None
     app = App(name="meshkit", help="A proxyless service mesh for Python on asyncio.", version=__version__)
-    for word, command in COMMANDS.items():
-        app.command(command.place, name=word, help=command.purpose)
+    groups = {word: App(name=word, help=purpose) for word, purpose in GROUPS.items()}
+    for sub in groups.values():
+        app.command(sub)
+    for words, command in COMMANDS.items():
+        group, _, word = words.rpartition(" ")
+        (groups[group] if group else app).command(command.place, name=word, help=command.purpose)
     app()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from meshkit.cli.loop import run_on_best_loop
+from meshkit.cli.modules import imported
 from meshkit.errors import ConfigError
 from meshkit.mesh import Mesh
 
@@ -26,7 +25,6 @@ def run(services: Sequence[str], /, *, port: int = 0, service: str | None = None
     service
         The service this process belongs to (MESHKIT_SERVICE).
     """
-    sys.path.insert(0, "")
     servicers = [_load(name)() for name in services]
     run_on_best_loop(_serve(servicers, port, service))
 
@@ -36,13 +34,7 @@ def _load(name: str) -> Any:
     if not found or not module or not attribute:
         raise ConfigError(f"{name!r}: write it as package.module:Class")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and what it imports is not: its traceback says which
-        raise ConfigError(
-            f"{name!r}: there is no module {error.name!r} here; run it from the folder it is in"
-        ) from None
+        return getattr(imported(module), attribute)
     except AttributeError:
         raise ConfigError(f"{name!r}: module {module!r} has no {attribute!r}") from None
 

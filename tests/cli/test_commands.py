@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meshkit.cli.commands import COMMANDS
+from meshkit.cli.commands import COMMANDS, GROUPS
 
 
 def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -21,16 +21,17 @@ def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str
 def test_help_names_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for word, command in COMMANDS.items():
-        assert word in done.stdout
-        assert command.purpose.split()[0] in done.stdout
+    for words, command in COMMANDS.items():
+        group, _, _ = words.rpartition(" ")
+        assert (group or words) in done.stdout
+        assert GROUPS.get(group, command.purpose).split()[0] in done.stdout
 
 
-@pytest.mark.parametrize("word", COMMANDS)
-def test_each_command_explains_itself(word: str) -> None:
-    done = run(word, "--help")
+@pytest.mark.parametrize("words", COMMANDS)
+def test_each_command_explains_itself(words: str) -> None:
+    done = run(*words.split(), "--help")
     assert done.returncode == 0
-    assert f"meshkit {word}" in done.stdout
+    assert f"meshkit {words}" in done.stdout
 
 
 def failure(done: subprocess.CompletedProcess[str]) -> str:
