@@ -76,7 +76,7 @@ def _manifest(kind: str, interface: str, target: Target, spec: Mapping[str, Any]
     return {
         "apiVersion": _API,
         "kind": kind,
-        "metadata": {"name": host, "namespace": target.namespace},
+        "metadata": {"name": host.replace(".", "-"), "namespace": target.namespace},
         "spec": {"hosts": [host], **spec},
     }
 

@@ -21,7 +21,7 @@ VIRTUAL_SERVICE = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
-  name: helloworld.v1.greeter
+  name: helloworld-v1-greeter
   namespace: demo
 spec:
   hosts:
@@ -50,7 +50,7 @@ def test_a_virtual_service_by_interface(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_several_sources_are_one_text_in_the_order_of_names(capsys: pytest.CaptureFixture[str]) -> None:
     found = printed(capsys, MODULE, "tests.support.gen.echo.v1.echo_mesh", MODULE)
-    assert [one["metadata"]["name"] for one in documents(found)] == ["echo.v1.echo", "helloworld.v1.greeter"]
+    assert [one["metadata"]["name"] for one in documents(found)] == ["echo-v1-echo", "helloworld-v1-greeter"]
     assert found == printed(capsys, "tests.support.gen.echo.v1.echo_mesh", MODULE)
 
 
