@@ -89,9 +89,10 @@ class Admission:
         link = self._link
         if stream.closed:  # reset in the same batch of frames: no handler has to know
             return None
-        if self._full():
+        engine = link.engine
+        if link.running >= self._max_handlers or engine.queued + engine.output_size > self._max_buffered:
             self.refused += 1
-            link.engine.reset(stream, ErrorCode.REFUSED_STREAM)
+            engine.reset(stream, ErrorCode.REFUSED_STREAM)
             return None
         known = self._known.get(id(fields))
         request = self._read(fields) if known is None else known[1]
@@ -111,11 +112,6 @@ class Admission:
             call.arm(request.timeout)
         self._accept(call)
         return call
-
-    def _full(self) -> bool:
-        """Whether another handler, or another reply, would be too much."""
-        engine = self._link.engine
-        return self._link.running >= self._max_handlers or engine.queued + engine.output_size > self._max_buffered
 
     def _read(self, fields: RawHeaders) -> Request | Refusal:
         """What the fields say; read once for requests alike, for which the engine gives the very same tuple."""

@@ -21,14 +21,13 @@ from meshkit.wire import (
     Pong,
     Role,
     SettingsChanged,
-    Stream,
     StreamsExhausted,
     Terminated,
 )
 
 from .address import Address
 from .chores import Keepalive
-from .client_stream import ClientStream
+from .client_stream import ClientStream, Opening
 from .failures import ConnectionLost
 from .keepalive import Pinger
 from .link import LOG, Link
@@ -145,16 +144,29 @@ class ClientConnection(Link):
         if deadline is not None and deadline < self.deadlines.earliest:
             self.deadlines.note(deadline)
         request = self._fields(path, authority, encoding, accept, fields)
-        if end and message is not None and encoding is None and not self._waiting and self.engine.can_open:
-            self._opened(call, self.engine.open_unary(request, message, call, max_receive))
+        if self._waiting:
+            self._wait(call, (request, encoding, max_receive), message, end)
+        elif end and message is not None and encoding is None:
+            try:
+                stream = self.engine.open_unary(request, message, call, max_receive)
+            except StreamsExhausted:
+                self._wait(call, (request, encoding, max_receive), message, end)
+                return call
+            call.stream = stream
+            self.opened_id = stream_id = stream.id
+            if stream_id > _ROTATE_AT:
+                self.retire("stream identifiers run out")
             if not self.waking:
                 self.wake()
-        elif self._waiting or not self._start(call, request, encoding, max_receive, end and message is None):
-            call.wait((request, encoding, max_receive), message, end)
-            self._waiting.append(call)
+        elif not self._start(call, request, encoding, max_receive, end and message is None):
+            self._wait(call, (request, encoding, max_receive), message, end)
         elif message is not None and call.stream is not None:
             self.engine.send_message(call.stream, message, end=end, compressed=encoding is not None)
         return call
+
+    def _wait(self, call: ClientStream, opening: Opening, message: bytes | None, end: bool) -> None:
+        call.wait(opening, message, end)
+        self._waiting.append(call)
 
     def _start(
         self, call: ClientStream, request: RawHeaders, encoding: bytes | None, max_receive: int | None, end: bool
@@ -166,15 +178,12 @@ class ClientConnection(Link):
             return False
         if encoding is not None:
             stream.send_encoding = encoding
-        self._opened(call, stream)
-        self.wake_later()  # what follows the headers is sent with them
-        return True
-
-    def _opened(self, call: ClientStream, stream: Stream) -> None:
         call.stream = stream
         self.opened_id = stream.id
         if stream.id > _ROTATE_AT:
             self.retire("stream identifiers run out")
+        self.wake_later()  # what follows the headers is sent with them
+        return True
 
     def _start_waiting(self) -> None:
         waiting = self._waiting
@@ -196,20 +205,17 @@ class ClientConnection(Link):
             self.wake()
         else:
             self._waiting.remove(call)
-        self._over(call)
+        self.over(call)
 
     def end(self, call: ClientStream, outcome: Outcome) -> None:
         """``call`` is over with ``outcome``."""
         sink = call.sink
+        self.answered += 1
         self.over(call)
         sink.on_end(outcome)
 
     def over(self, call: ClientStream) -> None:
-        """``call`` was answered."""
-        self.answered += 1
-        self._over(call)
-
-    def _over(self, call: ClientStream) -> None:
+        """Let go of ``call``."""
         call.close()
         if call.unread:
             self.reading.consumed(call.unread)

@@ -135,8 +135,8 @@ class ClientStream:
         self.sink = _NOBODY
         if self.stream is not None:
             self.stream.context = _OVER  # it refers to this call and this call to it: leave no cycle behind
-        self.pending = _NOTHING
-        self.opening = None
+        if self.opening is not None:
+            self.pending, self.opening = _NOTHING, None
 
 
 _OVER = ClientStream(

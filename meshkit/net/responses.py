@@ -26,6 +26,7 @@ class _Owner(Protocol):
     reading: Reading
     peer: str
     flushed_id: int
+    answered: int
 
     @property
     def full(self) -> bool: ...
@@ -61,8 +62,9 @@ class Responses:
         if event.trailers is not trailers:  # the engine gives the same tuple for the same block
             outcome = from_trailers(event.trailers, trailers_only=False)
             self._ends = (event.trailers, outcome)
-        sink = call.sink
-        self._owner.over(call)
+        sink, owner = call.sink, self._owner
+        owner.answered += 1
+        owner.over(call)
         sink.on_unary(event.fields, event.data, outcome)
 
     def _headers(self, event: Headers) -> None:

@@ -141,7 +141,12 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
     def on_unary(self, fields: RawHeaders, data: bytes, outcome: Outcome) -> None:
         self._headers = fields
         self._message = data
-        self.on_end(outcome)
+        future = self._future
+        if outcome.status or future is None or future.done():
+            self.on_end(outcome)
+        else:
+            self._outcome = outcome
+            future.set_result(outcome)
 
     def on_end(self, outcome: Outcome) -> None:
         if outcome.status == CANCELLED.status:

@@ -150,8 +150,7 @@ class Calls(Receiving):
             stream_id, self._stream_send_window, self._stream_window - size, self.limits.max_receive_message
         )
         stream.state = HALF_REMOTE
-        stream.headers_received = stream.framed = stream.plain = True
-        stream.recv_encoding = block.encoding
+        stream.block = block
         self.streams[stream_id] = stream
         self._events.append(UnaryRequest(stream, block.fields, buffer[end + _BEFORE : after]))
         return after
@@ -168,7 +167,7 @@ class Calls(Receiving):
         if (
             stream is None
             or stream.state != HALF_LOCAL
-            or stream.headers_received
+            or stream.block is not None
             or head != size << 8  # and DATA, which is 0
             or last
             or of_stream != stream_id
@@ -189,7 +188,7 @@ class Calls(Receiving):
         if self._recv_window * 2 < self._window:
             self._credit_connection()
         self._useful += 3
-        stream.headers_received = True
+        stream.block = block
         stream.state = CLOSED
         del self.streams[stream_id]
         message = buffer[end + _BEFORE : end + _BEFORE + length]

@@ -82,7 +82,7 @@ class Control(Sending):
         number = int.from_bytes(buffer[start:end], "big")
         self._remember_reset(stream_id, BY_PEER)
         self._forget(stream)
-        unprocessed = number == ErrorCode.REFUSED_STREAM and not stream.headers_received
+        unprocessed = number == ErrorCode.REFUSED_STREAM and stream.block is None
         code = ErrorCode(number) if number <= ErrorCode.HTTP_1_1_REQUIRED else number
         self._events.append(Reset(stream, code, True, unprocessed, rst_to_grpc(number)))
 

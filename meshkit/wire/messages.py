@@ -65,7 +65,8 @@ def whole(stream: Stream, flag: int, data: bytes) -> bytes:
     if flag != 1:
         raise StreamFault(stream.id, ErrorCode.CANCEL, f"a message with flag {flag}, not 0 or 1")
     try:
-        return inflate(data, stream.recv_encoding, stream.max_message)
+        encoding = b"identity" if stream.block is None else stream.block.encoding
+        return inflate(data, encoding, stream.max_message)
     except InflateError as error:
         raise StreamFault(stream.id, ErrorCode.CANCEL, f"a message cannot be inflated: {error}") from None
     except TooLarge:

@@ -70,7 +70,8 @@ class Receiving(Control):
         size = end - start - PREFIX
         if (
             size >= 0
-            and stream.plain
+            and stream.block is not None
+            and stream.block.plain
             and stream.partial is None
             and size <= stream.max_message
             and _PREFIX.unpack_from(buffer, start) == (0, size)
@@ -86,7 +87,7 @@ class Receiving(Control):
 
     def _body(self, flags: int, stream: Stream, chunk: bytes, length: int) -> None:
         """DATA that is not just one message."""
-        if not stream.headers_received:
+        if stream.block is None:
             raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "DATA before the headers of the response")
         if chunk:
             self._useful += 1
@@ -96,7 +97,7 @@ class Receiving(Control):
             stream.body_left -= len(chunk)
             if stream.body_left < 0 or (flags & END_STREAM and stream.body_left):
                 raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR, "DATA is not as long as content-length says")
-        if stream.framed:
+        if stream.block.grpc:
             self._messages(stream, chunk, length)
         else:
             if self.bodies and chunk:
@@ -168,7 +169,7 @@ class Receiving(Control):
         elif stream.state & 2:
             self._decode(raw, self._trailing)
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after END_STREAM")
-        elif stream.headers_received:
+        elif stream.block is not None:
             self._trailers(flags, stream, self._trailing.get(raw) or self._decode(raw, self._trailing))
         else:
             self._response(flags, stream, self._initial.get(raw) or self._decode(raw, self._initial))
@@ -249,14 +250,11 @@ class Receiving(Control):
 
     def _begin(self, flags: int, stream: Stream, block: HeaderBlock) -> None:
         """The first header block of a stream."""
-        stream.headers_received = True
+        stream.block = block
         if block is _TOO_LARGE:
             reason = f"headers over the limit of {self.limits.max_header_list_size} bytes"
             raise StreamFault(stream.id, ErrorCode.CANCEL, reason, _RESOURCE_EXHAUSTED)
-        stream.framed = block.grpc
-        stream.recv_encoding = block.encoding
         stream.body_left = block.length
-        stream.plain = block.plain
         if not flags & END_STREAM:
             self._events.append(Headers(stream, block.fields, False))
             return

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
 
+from .headers import HeaderBlock
+
 __all__ = [
     "CLOSED",
     "HALF_LOCAL",
@@ -81,24 +83,22 @@ class Stream:
     """One stream of a connection.
 
     ``id``; ``context``: whatever its owner keeps there; ``queued``: bytes of DATA not yet in the output; ``writable``:
-    little is queued; ``max_message``: the largest message taken; ``send_encoding`` and ``recv_encoding``: how messages
-    with the compressed flag are compressed (b"gzip", b"deflate", b"identity").
+    little is queued; ``max_message``: the largest message taken; ``block``: the peer's first header block, None
+    before it came; ``send_encoding``: how messages with the compressed flag are compressed (b"gzip", b"deflate",
+    b"identity").
     """
 
     __slots__ = (
+        "block",
         "body_left",
         "context",
-        "framed",
-        "headers_received",
         "headers_sent",
         "id",
         "max_message",
         "outbox",
         "partial",
-        "plain",
         "queued",
         "recv_credit",
-        "recv_encoding",
         "recv_window",
         "send_encoding",
         "send_window",
@@ -126,11 +126,8 @@ class Stream:
         self.recv_credit = 0  # consumed, not yet given back
         self.unacked_wire = 0  # of messages that the application has not consumed: bytes in frames,
         self.unacked_app = 0  # and bytes as it counts them
-        self.recv_encoding = b"identity"
-        self.headers_received = False
-        self.framed = False  # the body is gRPC messages
+        self.block: HeaderBlock | None = None
         self.body_left = -1  # of content-length; -1 where there is none
-        self.plain = False  # framed, and without content-length: nothing but messages to look at
         self.max_message = max_message
         self.partial: Partial | None = None
 
