@@ -80,6 +80,7 @@ class PublishedInterfaces:
         self._slicer = Slicer(options.pause_after)
         self._known: dict[str, HostPort] = {}
         self._asked: set[str] = set()  # since the last look at the page
+        self._used: set[str] = set()  # between the two looks before
         self._wake = asyncio.Event()
         self._changed: Callable[[], object] = lambda: None
         self._eager = Backoff(_EAGER, random)
@@ -95,8 +96,9 @@ class PublishedInterfaces:
         """The place that was published last."""
         if interface not in self._asked:
             self._asked.add(interface)
-            self._eager.reset()
-            self._wake.set()
+            if interface not in self._used:
+                self._eager.reset()
+                self._wake.set()
         found = self._known.get(interface)
         return found or Unknown(f"GET {self._source.url}: {self._problem or 'nobody publishes the interface'}")
 
@@ -118,9 +120,10 @@ class PublishedInterfaces:
             self._take(await self._slicer.run(_published(page)))
         except (_PageFailed, ConfigError) as error:
             self._fail(str(error))
-        self._asked = set()
-        self._changed()  # whoever still uses an interface asks for it again
+        self._used, self._asked = self._asked, set()
         self._wake.clear()
+        self._changed()  # whoever still uses an interface asks for it again
+        self._used = set()
         if self._problem:
             return self._failing
         return self._slow if self._asked <= self._known.keys() else self._eager
@@ -158,7 +161,7 @@ class PublishedInterfaces:
         known: dict[str, HostPort] = {}
         for interface, places in found.places.items():
             known[interface] = chosen = _choose(places, self._known.get(interface))
-            if len(places) > 1:
+            if len(places) > 1 and interface in self._asked:
                 hosts = tuple(sorted(f"{place.host}:{place.port}" for place in places))
                 taken = f"{chosen.host}:{chosen.port}"
                 said = "an interface is published at several hosts; one is taken"

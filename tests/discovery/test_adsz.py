@@ -102,6 +102,14 @@ async def test_an_interface_that_comes_later_is_found_and_a_gone_one_is_not() ->
         await until(lambda: isinstance(strategy.locate(GREETER), Unknown))
 
 
+async def test_an_interface_that_stays_unknown_is_looked_for_more_and_more_seldom() -> None:
+    async with debug_server() as server, reading(server) as strategy:
+        await until(lambda: len(server.asked) >= 4)
+        assert strategy._eager.failures >= 3
+        strategy.locate("pkg.New")
+        assert strategy._eager.failures == 0
+
+
 async def test_the_token_is_shown_and_read_again(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("one")
