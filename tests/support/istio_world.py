@@ -18,7 +18,7 @@ from meshkit.mesh import Mesh
 from meshkit.rpc import Server
 from meshkit.tasks import Scope
 from tests.support.gen.helloworld.v1 import HelloRequest
-from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
+from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase, GreeterClient
 from tests.support.istiod import Istiod
 from tests.support.world import Greeter, until, who_answers
 
@@ -57,11 +57,11 @@ def both(capability: str) -> pytest.MarkDecorator:
 
 
 @asynccontextmanager
-async def greeters(names: Mapping[str, str], port: int = 0) -> AsyncIterator[int]:
-    """A greeter for each address, all on one port, each answering with its name; gives the port."""
+async def greeters(names: Mapping[str, str | GreeterBase], port: int = 0) -> AsyncIterator[int]:
+    """A greeter for each address, all on one port, each answering with its name, or one's own; gives the port."""
     async with AsyncExitStack() as stack:
         for address, name in names.items():
-            server = Server([Greeter(name)])
+            server = Server([Greeter(name) if isinstance(name, str) else name])
             port = await server.listen(address, port)
             stack.push_async_callback(server.close)
         yield port

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
 
-from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
+from meshkit.errors import DeadlineExceeded, Unavailable
+from meshkit.rpc import Context
+from tests.support.gen.helloworld.v1 import HelloReply, HelloRequest
+from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase, GreeterClient
 from tests.support.istio_world import (
     HOST,
     both,
@@ -25,7 +32,7 @@ from tests.support.istio_world import (
     virtual_service,
 )
 from tests.support.istiod import Istiod
-from tests.support.world import who_answers, within
+from tests.support.world import until, who_answers, within
 
 pytestmark = pytest.mark.interop
 
@@ -85,6 +92,73 @@ async def test_a_direct_response_is_the_answer(istiod: Istiod, mode: Any) -> Non
         await settle(client, {"v1", "v2"})
         await istiod.apply("rule", virtual_service({"directResponse": {"status": 403, "body": {"string": "closed"}}}))
         await until_fails(client, "PERMISSION_DENIED: closed")
+
+
+class _Moody(GreeterBase):
+    """Refuses the first attempt of every call, and takes its time for who asks it to."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    async def say_hello(self, request: HelloRequest, ctx: Context, /) -> HelloReply:
+        if request.name == "slow":
+            await asyncio.sleep(5)
+        elif request.name not in self.seen:
+            self.seen.add(request.name)
+            raise Unavailable("not in the mood")
+        return HelloReply(message="moody")
+
+
+@both("VirtualService: timeout")
+async def test_the_timeout_of_a_rule_ends_a_call(istiod: Istiod, mode: Any) -> None:
+    destination = {"route": [{"destination": {"host": HOST}}]}
+    async with greeters({"127.0.0.11": _Moody()}) as port, caller(istiod, mode) as client:
+        await istiod.apply("greeter", *kubernetes("greeter", {"127.0.0.11": {}}, port))
+        await istiod.apply("rule", virtual_service(destination | {"timeout": "0.2s"}))
+        async with asyncio.timeout(10):
+            while True:
+                started = time.monotonic()
+                with pytest.raises(DeadlineExceeded):
+                    await client.say_hello(HelloRequest(name="slow"), timeout=2)
+                if time.monotonic() - started < 1:  # the rule's time, not the caller's
+                    break
+
+
+@both("VirtualService: retries")
+async def test_the_retries_of_a_rule(istiod: Istiod, mode: Any) -> None:
+    destination = {"route": [{"destination": {"host": HOST}}]}
+    retries = {"retries": {"attempts": 2, "retryOn": "unavailable"}}
+    unless = {"retries": {"attempts": 2, "retryOn": "cancelled"}}
+    async with greeters({"127.0.0.11": _Moody()}) as port, caller(istiod, mode) as client:
+        await istiod.apply("greeter", *kubernetes("greeter", {"127.0.0.11": {}}, port))
+        await istiod.apply("rule", virtual_service(destination | unless))
+        await until(partial(_refused, client, count(), True))
+        await istiod.apply("rule", virtual_service(destination | retries))
+        await until(partial(_refused, client, count(1000), False))
+
+
+async def _refused(client: GreeterClient, names: Iterator[int], wanted: bool) -> bool:
+    """Whether ten calls, each by a name of its own, all end so."""
+    ends = set[bool]()
+    for _ in range(10):
+        try:
+            await client.say_hello(HelloRequest(name=str(next(names))), timeout=5)
+            ends.add(False)
+        except Unavailable:
+            ends.add(True)
+    return ends == {wanted}
+
+
+@both("Services of other namespaces, exportTo")
+async def test_a_service_of_another_namespace_as_far_as_it_is_exported(istiod: Istiod, mode: Any) -> None:
+    there = {"helloworld.v1.Greeter": "far.other.svc.cluster.local:80"}
+    async with greeters({"127.0.0.13": "far"}) as port, caller(istiod, mode, interfaces=there, wait=0.5) as client:
+        objects = kubernetes("far", {"127.0.0.13": {}}, port, namespace="other")
+        await istiod.apply("far", *objects)
+        await settle(client, {"far"})
+        objects[0]["metadata"]["annotations"] = {"networking.istio.io/exportTo": "."}
+        await istiod.apply("far", *objects)
+        await until_fails(client, r"nobody provides .*far\.other")
 
 
 @both("subset that nobody defines")
