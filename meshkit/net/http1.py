@@ -36,6 +36,7 @@ _REASONS: dict[int, bytes] = {status.value: status.phrase.encode() for status in
 _IDLE = 120.0  # seconds that a connection is kept for another request
 _LINGER = 2.0  # seconds that the last bytes may take
 _UNAVAILABLE = 14
+_FIELD = 32  # what a header field counts beside its bytes, as in HTTP/2 (RFC 9113 section 10.5.1)
 _PIPELINED = 64 << 10  # bytes of later requests that may wait
 
 
@@ -64,6 +65,8 @@ class _Wire:
         while (event := self._http.next_event()) is not h11.NEED_DATA and event is not h11.PAUSED:
             if isinstance(event, h11.Request):
                 fields = [(name, value) for name, value in event.headers]
+                if sum(len(name) + len(value) + _FIELD for name, value in fields) > self._limits.max_header_list_size:
+                    raise h11.RemoteProtocolError("its headers are too large", error_status_hint=431)
                 stream = HttpStream(carrier, event.method, event.target, fields, carrier.now())
                 self.reading = NotFinished(stream, self._limits.max_receive_message)
                 if self._http.they_are_waiting_for_100_continue:
@@ -157,9 +160,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        if self._current is None or self._transport is None:
-            return False
-        return self._transport.get_extra_info("ssl_object") is None  # half-closed: it still wants its answer
+        return False  # a client that closes half and one that is gone look the same: neither gets an answer
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

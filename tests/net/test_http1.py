@@ -1,0 +1,215 @@
+"""HTTP/1.1 at our server: what comes in pieces, in a row, too slowly, too large, or is none at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from meshkit.net import HttpStream, Server, ServerOptions
+from meshkit.wire import Limits
+from tests.support.http1 import Peer, connected, post
+
+
+class Answering:
+    """Answers each request with its body; ``held`` are those with the target ``/hold``, which it does not answer."""
+
+    def __init__(self) -> None:
+        self.targets: list[bytes] = []
+        self.held: list[HttpStream] = []
+        self.cancelled: list[str] = []
+        self.holding = asyncio.Event()
+        self.left = asyncio.Event()
+
+    def accept(self, stream: HttpStream) -> None:
+        self.targets.append(stream.target)
+        stream.sink = self
+        if stream.target == b"/hold":
+            self.held.append(stream)
+            self.holding.set()
+        else:
+            stream.respond(
+                200, [(b"content-type", b"text/plain")], b"too large" if stream.body is None else stream.body
+            )
+            stream.release()
+
+    def on_cancel(self, reason: str) -> None:
+        self.cancelled.append(reason)
+        self.left.set()
+
+    def finish(self, status: int, message: str = "") -> None: ...
+
+
+@asynccontextmanager
+async def serving(write_timeout: float = 60.0, **limits: float) -> AsyncIterator[tuple[Answering, Server, Peer, int]]:
+    answering = Answering()
+    options = ServerOptions(limits=Limits(**limits), write_timeout=write_timeout)  # type: ignore[arg-type]
+    server = Server(lambda stream: stream.release(), options=options, http=answering.accept)
+    port = await server.listen()
+    try:
+        async with connected(port) as peer:
+            yield answering, server, peer, port
+    finally:
+        await server.close()
+
+
+async def test_bytes_may_come_one_by_one() -> None:
+    async with serving() as (_, _, peer, _):
+        for byte in post("/a", "hello"):
+            await peer.send(bytes((byte,)))
+            await asyncio.sleep(0)
+        assert (await peer.answer()).body == b"hello"
+
+
+async def test_requests_in_a_row_are_answered_in_turn() -> None:
+    async with serving() as (answering, server, peer, _):
+        await peer.send(b"".join(post(f"/{number}", str(number)) for number in range(5)))
+        assert [(await peer.answer()).body for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+        (figures,) = server.statistics()
+        assert (figures.started, figures.running, figures.streams) == (5, 0, 0)
+        assert answering.targets == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+
+
+async def test_the_next_request_waits_for_the_answer_before() -> None:
+    async with serving() as (answering, server, peer, _):
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        await peer.send(post("/next", "n"))
+        await asyncio.sleep(0.05)
+        assert answering.targets == [b"/hold"]
+        assert server.statistics()[0].unread > 0
+        answering.held[0].respond(200, [], b"first")
+        assert [(await peer.answer()).body for _ in range(2)] == [b"first", b"n"]
+
+
+async def test_reading_pauses_while_much_waits() -> None:
+    async with serving() as (answering, server, peer, _):
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        flood = b"".join(post("/x", b"x" * 100_000) for _ in range(100))
+        sending = asyncio.create_task(peer.send(flood))
+        await asyncio.sleep(0.1)
+        assert server.statistics()[0].unread < 1_000_000
+        answering.held[0].respond(200, [])
+        assert (await peer.answer()).body == b""
+        assert [len((await peer.answer()).body) for _ in range(100)] == [100_000] * 100
+        await sending
+
+
+async def test_chunks_and_expect_continue() -> None:
+    async with serving() as (_, _, peer, _):
+        head = b"POST /a HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n"
+        await peer.send(head)
+        assert await peer.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 \r\n\r\n"
+        await peer.send(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        assert (await peer.answer()).body == b"abcde"
+
+
+async def test_a_body_that_is_too_large_ends_the_connection() -> None:
+    async with serving(max_receive_message=100) as (_, _, peer, _):
+        await peer.send(post("/a", b"x" * 1000))
+        answer = await peer.answer()
+        assert (answer.body, answer.headers["connection"]) == (b"too large", "close")
+        assert await peer.ended()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x00\xa5\x01\x00", 400),
+        (b"GARBAGE\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\nhost: t\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: gzip\r\nhost: t\r\n\r\n", 501),
+        (b"POST /a HTTP/1.1\r\nno-host: t\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\nhost: t\r\nname : x\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\nhost: t\r\nlong: " + b"x" * 2000 + b"\r\n\r\n", 431),
+        (b"PRINT /a HTTP/1.1\r\nhost: " + b"t" * 5000, 431),
+    ],
+)
+async def test_what_is_not_http_is_told_so_and_closed(data: bytes, status: int) -> None:
+    async with serving(max_header_list_size=1000) as (answering, _, peer, _):
+        await peer.send(data)
+        if not data.startswith(b"PRI"):
+            answer = await peer.answer()
+            assert (answer.status, answer.headers["connection"]) == (status, "close")
+        assert await peer.ended() or data.startswith(b"PRI")
+        assert answering.targets == []
+
+
+async def test_http_1_0_is_answered_and_closed() -> None:
+    async with serving() as (_, _, peer, _):
+        await peer.send(b"POST /a HTTP/1.0\r\ncontent-length: 2\r\n\r\nhi")
+        assert (await peer.answer()).body == b"hi"
+        assert await peer.ended()
+
+
+async def test_head_is_answered_without_a_body() -> None:
+    async with serving() as (_, _, peer, _):
+        await peer.send(post("/a", "hello").replace(b"POST", b"HEAD", 1) + post("/b", "x"))
+        head = await peer.reader.readuntil(b"\r\n\r\n")
+        assert b"content-length: 5" in head
+        assert (await peer.answer()).body == b"x"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sent"),
+    [
+        ({"preface_timeout": 0.1}, b""),
+        ({"preface_timeout": 0.1}, b"PR"),
+        ({"header_timeout": 0.1}, b"POST /a HTTP/1.1\r\nhost:"),
+        ({"write_timeout": 0.1}, b"POST /a HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\nhalf"),
+        ({"header_timeout": 0.1}, post("/a") + b"POST /b"),
+    ],
+)
+async def test_who_is_too_slow_is_cut_off(settings: dict[str, float], sent: bytes) -> None:
+    async with serving(**settings) as (_, _, peer, _):
+        await peer.send(sent)
+        if sent.startswith(post("/a")):
+            assert (await peer.answer()).status == 200
+        assert await peer.ended()
+
+
+async def test_a_trickle_of_headers_is_cut_off_all_the_same() -> None:
+    async with serving(header_timeout=0.2) as (_, _, peer, _):
+        await peer.send(b"POST /a HTTP/1.1\r\n")
+        ended = asyncio.create_task(peer.ended())
+        while not ended.done():
+            peer.writer.write(b"x: y\r\n")
+            await asyncio.sleep(0.02)
+        assert await ended
+
+
+async def test_who_does_not_read_is_cut_off() -> None:
+    async with serving(write_timeout=0.2, max_receive_message=32 << 20) as (answering, _, peer, _):
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        stream = answering.held[0]
+        stream.respond(200, [], b"x" * (20 << 20))
+        async with asyncio.timeout(5):
+            await stream.connection.closed  # type: ignore[attr-defined]
+
+
+async def test_a_server_that_closes_waits_for_answers_only() -> None:
+    async with serving() as (answering, server, peer, port), connected(port) as idle, connected(port) as silent:
+        await idle.send(post("/a"))
+        await idle.answer()
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        closing = asyncio.create_task(server.close(grace=5))
+        assert await idle.ended() and await silent.ended()
+        answering.held[0].respond(200, [], b"last")
+        assert (await peer.answer()).body == b"last"
+        await closing
+
+
+async def test_who_leaves_is_told_to_the_handler() -> None:
+    async with serving() as (answering, _, peer, _):
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        peer.writer.transport.abort()
+        await asyncio.wait_for(answering.left.wait(), 5)
+        assert answering.cancelled == ["connection"]
+        answering.held[0].respond(200, [], b"to nobody")
