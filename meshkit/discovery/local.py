@@ -23,6 +23,7 @@ from .subscriptions import Subscriptions
 
 __all__ = ["LocalPort", "LocalPorts", "LocalWatch"]
 
+_ISTIO_LISTENERS = "xds.istio.io/grpc/lds/inbound/%s"
 _NO_SERVICES = "Istio's grpc generator does not tell a server its services: set service (MESHKIT_SERVICE)"
 _NO_LISTENER = "asked for with Istio's grpc generator only: set generator to grpc (MESHKIT_GENERATOR)"
 _UNSELECTED = "no service selects {}, says the control plane; Istio knows a pod by POD_NAME and POD_NAMESPACE"
@@ -65,13 +66,14 @@ class LocalWatch:
 
 
 class LocalPorts:
-    """The ports that this process serves on. ``template`` makes the name of a listener, ``%s`` its address."""
+    """The ports that this process serves on. ``template`` makes the name of a listener, ``%s`` its address; "" is
+    Istio's."""
 
     def __init__(self, machine: AdsMachine, subscriptions: Subscriptions, naming: Naming, template: str) -> None:
         self._machine = machine
         self._subscriptions = subscriptions
         self._naming = naming
-        self._template = template
+        self._template = template or _ISTIO_LISTENERS
         self._watches: list[LocalWatch] = []
 
     def watch(self, ip: str, port: int) -> LocalWatch:

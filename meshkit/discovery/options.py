@@ -25,7 +25,8 @@ class DiscoveryOptions:
     ``address``: ``host:port`` or ``unix:path``. ``mode``: ``delta`` or ``sotw``. ``strategies`` and ``static``: see
     `meshkit.discovery.strategy`. ``patience``: seconds after which a resource asked for and not answered counts as
     absent (gRFC A57). ``backoff``: between failing streams. ``token_file``: a bearer token, read for every stream.
-    ``listener_template``: the name of the listener of a port that this process serves on, ``%s`` its address.
+    ``listener_template``: the name of the listener of a port that this process serves on, ``%s`` its address; "" is
+    Istio's.
     ``debug_url``: istiod's debug pages, ``http://host:15014``; "" is there, on the address of an istiod's usual port.
     ``pause_after``: seconds of work on a push after which the event loop gets a turn.
     """
@@ -41,7 +42,7 @@ class DiscoveryOptions:
     token_file: Path | None = None
     debug_url: str = ""
     pause_after: float = 0.002
-    listener_template: str = "xds.istio.io/grpc/lds/inbound/%s"
+    listener_template: str = ""
     clock: Clock = SYSTEM
 
     def __post_init__(self) -> None:

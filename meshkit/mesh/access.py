@@ -31,6 +31,7 @@ def discovery_options(settings: Settings, environment: Mapping[str, str] = os.en
         debug_url=settings.debug_url,
         tls=tls,
         token_file=_token_file(settings, tls),
+        listener_template=settings.bootstrap.listener_template if settings.bootstrap is not None else "",
     )
 
 

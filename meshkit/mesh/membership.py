@@ -19,7 +19,6 @@ __all__ = ["Membership", "ServerStatistics"]
 
 _LOG = event_logger("meshkit.mesh")
 _WITHDRAWAL = 1.0  # seconds that a withdrawn registration may take to reach the control plane
-_TRUST_DOMAIN = "cluster.local"  # Istio's default, of the MeshConfig, which is not sent to workloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class Membership:
             interfaces=self._interfaces,
             hosts=tuple(f"{one.host}:{one.port}" for one in self._hosts(local)),
             unplaced=() if configured else local.unplaced,
-            identity=spiffe_id(_TRUST_DOMAIN, self._settings.namespace, account) if account else "",
+            identity=spiffe_id(self._settings.trust_domain, self._settings.namespace, account) if account else "",
             mtls=local.inbound.mtls.value,
             policies=tuple(map(str, local.inbound.policies)),
             unenforced=unenforced(local.inbound),

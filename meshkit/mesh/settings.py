@@ -88,6 +88,9 @@ class Settings:
         "", "MESHKIT_TOKEN_FILE", "the service-account token shown to the control plane, read for every stream"
     )
     cluster_id: str = _setting("Kubernetes", "MESHKIT_CLUSTER_ID", "Istio's name of the cluster that this runs in")
+    trust_domain: str = _setting(
+        "cluster.local", "MESHKIT_TRUST_DOMAIN", "Istio's trust domain, the first part of workloads' identities"
+    )
     service: str = _setting("", "MESHKIT_SERVICE", "the service this process belongs to; its host is made from it")
     namespace: str = _setting("default", "MESHKIT_NAMESPACE", "the Kubernetes namespace, also of the service's host")
     labels: Mapping[str, str] = _setting(
@@ -165,6 +168,7 @@ def _surrounded(
         "address": pod.addresses[0] if pod.addresses else "",
         "cluster_id": pod.cluster_id,
         "generator": pod.generator,
+        "trust_domain": environment.get("TRUST_DOMAIN", ""),
     }
     for name, value in said.items():
         if value and name not in values:

@@ -32,7 +32,7 @@ class World:
         naming = Naming(generator)
         names = HostNames(system_resolver, SYSTEM, lambda cluster: None)
         self.subscriptions = Subscriptions(self.machine, names, naming, lambda: None)
-        self.ports = LocalPorts(self.machine, self.subscriptions, naming, TEMPLATE)
+        self.ports = LocalPorts(self.machine, self.subscriptions, naming, "")
         self.machine.opened()
 
     def watch(self) -> LocalWatch:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from meshkit.mesh import Mesh
 from tests.support.ads_server import AdsServer, cluster, until
 from tests.support.world import Greeter
@@ -66,7 +68,7 @@ async def test_a_server_that_listens_everywhere_is_called_at_the_announced_addre
 
 async def test_what_is_not_known_is_said() -> None:
     async with (
-        Mesh("127.0.0.1:1", address="127.0.0.1", xds="sotw", generator="grpc") as mesh,
+        Mesh("127.0.0.1:1", address="127.0.0.1", generator="grpc") as mesh,
         mesh.serving(Greeter("a")) as server,
     ):
         facts = server.statistics()
@@ -74,3 +76,10 @@ async def test_what_is_not_known_is_said() -> None:
         assert "set service" in facts.notes[0]
         assert "no answer yet" in facts.notes[1]
         assert facts.notes[2] == "service account not known"
+
+
+async def test_its_identity_is_made_of_what_the_pod_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SERVICE_ACCOUNT": "app", "POD_NAMESPACE": "demo", "TRUST_DOMAIN": "corp.example"}.items():
+        monkeypatch.setenv(name, value)
+    async with Mesh("127.0.0.1:1", address="127.0.0.1") as mesh, mesh.serving(Greeter("a")) as server:
+        assert server.statistics().identity == "spiffe://corp.example/ns/demo/sa/app"
