@@ -10,16 +10,20 @@ there is, and never repaired since. Found out with dubbo-go 3.1.1 against this c
   UNHEALTHY. Twice, and the client panics; so an endpoint that really has this IP is written as IPv4 in IPv6 form;
 - an endpoint that is gone is called until it is said to be UNHEALTHY; two clusters gone at once stop the client for
   good. So what is gone stays, in this form, for as long as the control plane runs;
-- a stream begins without versions, even that of a client with state; what it has shows in the endpoints it asks for.
+- a stream begins without versions, even that of a client with state; what it has shows in the endpoints it asks for;
+- it looks for its service once, when it starts. Started before its WorkloadEntry was there, it registers interfaces for
+  a host made of the name of its pod, for ever: that is read as the service, once there is one (`at_home`).
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 
 from envoy_data_plane.envoy.config.cluster import v3 as clusters
 from envoy_data_plane.envoy.config.core import v3 as core
@@ -32,20 +36,19 @@ from .endpoints import endpoints_of
 from .making import make
 from .naming import CDS, EDS, RDS, ClusterName, host_port
 from .node import Node
-from .registration import INTERFACES_LABEL
-from .world import CLUSTER_DOMAIN, World
+from .registration import INTERFACES_LABEL, Registration
+from .world import CLUSTER_DOMAIN, Provider, World
 
-__all__ = ["BURST", "DEBUG_PORT", "DubboGoView", "Plane", "Told", "dialect_of", "view_for"]
-
-DEBUG_PORT = 8080
-"""Where dubbo-go reads /debug/adsz; it cannot be told another port."""
+__all__ = ["BURST", "DubboGoView", "Plane", "Told", "at_home", "dialect_of", "doubts", "shown_metadata", "view_for"]
 
 BURST = 0.1
 """Seconds in which the requests of a new stream come that a client with state sends at once."""
 
+_DEBUG_PORT = 8080  # of /debug/adsz; it cannot be told another
 _GONE = 256  # endpoints of a cluster that are remembered though they are gone
 _HOME_PORT = 80
 Address = tuple[str, int]
+_Addresses = tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +107,19 @@ class DubboGoView(View):
     def home(self) -> ClusterName:
         """The cluster by which the client finds out what it belongs to, which is what it registers interfaces for: that
         of the endpoint with the name of its pod, else with its address, else one of its own."""
-        return _home(self.catalog.world, self.pod, self.ip) or self._own_home
+        return _home(self.catalog.world, self.pod, self.ip) or self.own_home
 
     @property
-    def _own_home(self) -> ClusterName:
-        return ClusterName(_HOME_PORT, "", f"{self.pod}.{CLUSTER_DOMAIN}")
+    def own_home(self) -> ClusterName:
+        """The cluster made for it alone."""
+        return ClusterName(_HOME_PORT, "", _own_host(self.pod))
 
     def everything(self, type_url: str) -> Mapping[str, Encoded]:
         """All clusters, those that are gone too; nothing of another type can be asked for as a whole."""
         if type_url != CDS:
             return {}
         self.told.clusters.update(dict.fromkeys(_cluster_names(self.catalog.world)))
-        names = dict.fromkeys((str(self.plane.cluster), str(self._own_home), *self.told.clusters))
+        names = dict.fromkeys((str(self.plane.cluster), str(self.own_home), *self.told.clusters))
         return {name: _cluster(name) for name in names}
 
     def named(self, type_url: str, names: Iterable[str]) -> dict[str, Encoded]:
@@ -123,18 +127,22 @@ class DubboGoView(View):
         make_one = {EDS: self._assignment, RDS: self._routes}.get(type_url)
         return {name: make_one(name) for name in names} if make_one else {}
 
+    def certain(self, type_url: str, name: str) -> bool:
+        """Whether a resource that is not there is gone: endpoints are that were told of since the start."""
+        return self.settled or (type_url == EDS and bool(self.told.endpoints.get(name)))
+
     def _assignment(self, name: str) -> Encoded:
         cluster = ClusterName.parse(name)
         if cluster is None:
-            return _assignment(name, (), ())  # the client asks for "" too
+            return _assignment(name)  # the client asks for "" too
         if cluster == self.plane.cluster:
-            return _assignment(name, ((self.plane.ip, self.plane.port),), ())
+            return _assignment(name, ((self.plane.ip, self.plane.port),))
         own = ((self.ip, 1),) if cluster == self.home else ()
-        if cluster == self._own_home:
-            return _assignment(name, (), own)
+        if cluster == self.own_home:
+            return _assignment(name, own=own)
         self.told.clusters[name] = None
         live = tuple(dict.fromkeys(self._addresses(cluster)))
-        return _assignment(name, live, (*self.told.gone(name, live), *own))
+        return _assignment(name, live, self.told.gone(name, live), own)
 
     def _addresses(self, cluster: ClusterName) -> Iterable[Address]:
         for one in endpoints_of(self.catalog.world, cluster, resolved=False):
@@ -144,6 +152,10 @@ class DubboGoView(View):
     def _routes(self, name: str) -> Encoded:
         found = route_configuration(self.catalog.world, name, self.proxy)
         return encoded(RDS, name, encode(found), hollow=not found.virtual_hosts)
+
+
+def _own_host(pod: str) -> str:
+    return f"{pod}.{CLUSTER_DOMAIN}"
 
 
 def _home(world: World, pod: str, ip: str) -> ClusterName | None:
@@ -178,20 +190,68 @@ def _cluster(name: str) -> Encoded:
 
 
 @lru_cache(maxsize=4096)
-def _assignment(name: str, live: tuple[Address, ...], unhealthy: tuple[Address, ...]) -> Encoded:
-    """Weights, localities and priorities mean nothing to the client."""
+def _assignment(name: str, live: _Addresses = (), gone: _Addresses = (), own: _Addresses = ()) -> Encoded:
+    """Weights, localities and priorities mean nothing to the client. It is hollow when all are gone, though it says so:
+    then it takes something away, which has to wait for the routes."""
     found = [_endpoint(address, core.HealthStatus.UNKNOWN) for address in live]
-    found += [_endpoint(address, core.HealthStatus.UNHEALTHY) for address in unhealthy]
+    found += [_endpoint(address, core.HealthStatus.UNHEALTHY) for address in (*gone, *own)]
     locality = make(endpoints.LocalityLbEndpoints, locality=make(core.Locality), lb_endpoints=found)
     localities = [locality] if found else []
     made = make(endpoints.ClusterLoadAssignment, cluster_name=name, endpoints=localities)
-    return encoded(EDS, name, encode(made), hollow=not found)
+    return encoded(EDS, name, encode(made), hollow=not live and not own)
 
 
 def _endpoint(address: Address, health: core.HealthStatus) -> endpoints.LbEndpoint:
     socket = make(core.SocketAddress, address=address[0], port_value=address[1])
     endpoint = make(endpoints.Endpoint, address=make(core.Address, socket_address=socket))
     return make(endpoints.LbEndpoint, endpoint=endpoint, health_status=health)
+
+
+# -- what comes from it ------------------------------------------------------------------------------------------------
+
+
+def at_home(world: World) -> World:
+    """The world, with interfaces provided by services where they were registered for a pod of theirs."""
+    providers = {name: _moved(world, found) for name, found in world.providers.items()}
+    return world if providers == world.providers else replace(world, providers=providers)
+
+
+def _moved(world: World, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
+    counts: dict[Provider, int] = defaultdict(int)
+    for one in providers:
+        host, port = _place(world, one.host, one.port)
+        counts[replace(one, host=host, port=port, count=0)] += one.count
+    return tuple(replace(one, count=count) for one, count in counts.items())
+
+
+def _place(world: World, host: str, port: int) -> tuple[str, int]:
+    """Where an interface is that was registered for a host and port."""
+    pod, suffix, _ = host.partition(f".{CLUSTER_DOMAIN}")
+    if not suffix or port != _HOME_PORT or host in world.services:
+        return host, port
+    home = _home(world, pod, "")
+    return (home.host, home.port) if home else (host, port)
+
+
+def shown_metadata(view: View, node: Node) -> dict[str, Any]:
+    """The metadata of a client, for other clients that read interfaces in it: with its service as it is now."""
+    metadata = dict(node.metadata)
+    if isinstance(view, DubboGoView):
+        old, new = (json.dumps(f"{one.host}:{one.port}") for one in (view.own_home, view.home))
+        labels = node.labels
+        metadata["LABELS"] = {**labels, INTERFACES_LABEL: labels[INTERFACES_LABEL].replace(old, new)}
+    return metadata
+
+
+def doubts(view: View, registration: Registration, debug_port: int | None) -> Iterator[str]:
+    """What keeps a client from finding others or from being found, and what to do about it; for the log."""
+    if not isinstance(view, DubboGoView):
+        return
+    if debug_port != _DEBUG_PORT:
+        yield f"it finds no interfaces, as it reads them at port {_DEBUG_PORT}: start with --debug-port {_DEBUG_PORT}"
+    if registration.interfaces and view.home == view.own_home:
+        name, _, namespace = view.pod.rpartition(".")
+        yield f"it provides interfaces and no ServiceEntry has it: write a WorkloadEntry {name} in {namespace} for it"
 
 
 # -- who speaks it -----------------------------------------------------------------------------------------------------

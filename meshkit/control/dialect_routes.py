@@ -27,7 +27,7 @@ __all__ = ["route_configuration"]
 
 _NOWHERE = "BlackHoleCluster"
 _FIXED = {":method": "POST", ":scheme": "http"}
-_GROUPS = frozenset("([{|")
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.")  # of a pattern: an escape, a class, any other character
 _FORMS = {"exact": "exact_match", "prefix": "prefix_match", "suffix": "suffix_match", "safe_regex": "safe_regex_match"}
 
 
@@ -93,14 +93,23 @@ def _begins_one_of(start: str, interfaces: frozenset[str]) -> bool:
 
 def _method_regex(regex: str, interfaces: frozenset[str]) -> str | None:
     """The part of a pattern behind the service; the pattern itself where no slash tells the two apart."""
-    service, slash, method = regex.removeprefix("/").partition("/")
-    if not slash or _GROUPS & set(service):
+    text = regex.removeprefix("^").removeprefix("/")
+    slash = _first_slash(text)
+    if slash < 0:
         return regex
-    try:
-        known = not interfaces or any(re.fullmatch(service, name, re.IGNORECASE) for name in interfaces)
-    except re.error:  # RE2, in which patterns are written, has a few forms of its own
-        known = True
-    return f"/{method}" if known else None
+    service, method = text[:slash], text[slash:]
+    known = not interfaces or any(re.fullmatch(service, name, re.IGNORECASE) for name in interfaces)
+    return method if known else None
+
+
+def _first_slash(regex: str) -> int:
+    """Where the first slash is that belongs to the pattern as a whole; -1 if there is none."""
+    depth = 0
+    for token in _TOKEN.finditer(regex):
+        depth += (token[0] == "(") - (token[0] == ")")
+        if depth == 0 and token[0] in "/|":
+            return token.start() if token[0] == "/" else -1
+    return -1
 
 
 # -- headers -----------------------------------------------------------------------------------------------------------

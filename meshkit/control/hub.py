@@ -12,7 +12,7 @@ from meshkit.xds.messages import NodeMessage
 
 from .catalog import Catalog, View
 from .delta import DeltaMachine
-from .dialect import DEBUG_PORT, Plane, Told, view_for
+from .dialect import Plane, Told, doubts, view_for
 from .node import read_node
 from .registration import Registration, read_registration
 from .registry import Registry
@@ -94,9 +94,8 @@ class Hub:
     def _note(self, session: Session, registration: Registration) -> None:
         name, node = session.connection, session.node
         _LOG.info("stream opened", client=name, peer=session.peer, variant=session.variant, agent=node.agent)
-        if session.dialect and self.debug_port != DEBUG_PORT:
-            hint = f"it reads them at port {DEBUG_PORT} alone; start the control plane with --debug-port {DEBUG_PORT}"
-            _LOG.warning("a client finds no interfaces", client=name, agent=session.dialect, reason=hint)
+        for doubt in doubts(session.machine.view, registration, self.debug_port):
+            _LOG.warning("a client lacks something", client=name, dialect=session.dialect, reason=doubt)
         for fault in registration.faults:
             _LOG.warning("a registration cannot be read", client=name, fault=fault)
         for (host, port), endpoint in registration.endpoints.items():

@@ -22,6 +22,7 @@ from meshkit.tasks import Scope
 from .ads import AdsService
 from .catalog import Catalog
 from .debug import DebugPages
+from .dialect import at_home
 from .hub import Hub
 from .library import Library, read_folder
 from .problems import Problem, Severity
@@ -180,7 +181,7 @@ class ControlPlane:
     def _rebuild(self) -> None:
         live = self._registry
         world = join(self.library.resources.values(), live.services(), live.providers(), live.processes())
-        self.hub.publish(Catalog(world, self.hub.catalog))
+        self.hub.publish(Catalog(at_home(world), self.hub.catalog))
         self._tell(self.problems)
         deadline = self._registry.next_deadline
         if deadline < inf:

@@ -13,10 +13,12 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
-from google.protobuf import struct_pb2
+from google.protobuf import any_pb2, struct_pb2
 from google.rpc import status_pb2
 
-__all__ = ["CDS", "EDS", "LDS", "RDS", "DeltaClient", "SotwClient", "node", "unpack"]
+from meshkit.control.encoding import Encoded
+
+__all__ = ["CDS", "EDS", "LDS", "RDS", "DeltaClient", "SotwClient", "decoded", "node", "unpack"]
 
 PREFIX = "type.googleapis.com/envoy.config."
 CDS = PREFIX + "cluster.v3.Cluster"
@@ -42,6 +44,11 @@ def node(name: str = "client", namespace: str = "default", **metadata: Any) -> b
 def unpack(any_message: Any) -> Any:
     """The resource inside a google.protobuf.Any."""
     return _CLASSES[any_message.type_url].FromString(any_message.value)
+
+
+def decoded(resource: Encoded) -> Any:
+    """The resource as our control plane is about to send it."""
+    return unpack(any_pb2.Any.FromString(resource.any))
 
 
 class _Client:
