@@ -67,12 +67,12 @@ class _Lookup:
     def take(self, addresses: tuple[str, ...], error: str) -> bool:
         """Take an answer in; True if it changes what a cluster is made of or what is said of it. Resolvers like to
         give the same addresses in another order each time, which changes nothing but the first one."""
-        before = (self.answered, self.error, frozenset(self.addresses))
+        before = (self.answered, self.error, set(self.addresses))
         self.answered, self.error = True, error
         if addresses:
             self.updates += set(addresses) != before[2]
             self.addresses = addresses
-        return before != (True, error, frozenset(self.addresses))
+        return before != (True, error, set(self.addresses))
 
 
 class HostNames:

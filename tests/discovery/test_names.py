@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from envoy.config.cluster.v3 import cluster_pb2
 
 from meshkit.clock import SYSTEM
+from meshkit.discovery import Discovery, DiscoveryOptions
 from meshkit.discovery.names import HostNames
 from meshkit.xds.resources import (
     Cluster,
@@ -19,6 +21,8 @@ from meshkit.xds.resources import (
     Endpoint,
     LocalityEndpoints,
 )
+from tests.support.ads_server import AdsServer, endpoints, routes
+from tests.support.ads_server import cluster as eds_cluster
 from tests.support.events import captured_events
 from tests.support.world import until
 
@@ -228,3 +232,28 @@ async def test_families(family: DnsFamily, expected: list[str]) -> None:
         w.names.use(one)
         await w.next_change()
         assert addresses(w.names, one) == expected
+
+
+async def test_a_resolver_that_never_answers_holds_up_its_own_interface_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshkit.discovery.names._SLOW", 0.3)
+    w = World()
+    w.hosts["slow.example"] = []
+    named = cluster_pb2.Cluster(name="d", type=cluster_pb2.Cluster.STRICT_DNS)
+    named.load_assignment.CopyFrom(endpoints("d", "slow.example:80"))
+    async with AdsServer() as server:
+        server.put(routes("p.a:80", ("a", 1)), eds_cluster("a"), endpoints("a", "127.0.0.1:1"))
+        server.put(routes("p.d:80", ("d", 1)), named)
+        discovery = Discovery(DiscoveryOptions(server.address), resolver=w.resolve)
+        await discovery.start()
+        try:
+            waiting, ready = discovery.watch("p.D"), discovery.watch("p.A")
+            async with asyncio.timeout(5):
+                await ready.cell.wait(lambda snapshot: snapshot.ready)
+                assert not waiting.cell.value.ready
+                assert "no answer yet for DNS d" in waiting.explain()
+                snapshot = await waiting.cell.wait(lambda snapshot: snapshot.ready)
+            assert "slow.example is not resolved: no answer within" in snapshot.notes["d"]
+            assert [one.state for one in waiting.statistics().resources if one.name == "slow.example"] == ["absent"]
+        finally:
+            await discovery.close()
+            await w.names.close()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from meshkit.errors import DeadlineExceeded
+from meshkit.errors import DeadlineExceeded, RpcError
 from meshkit.mesh import Mesh
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
@@ -65,6 +66,34 @@ async def test_one_connection_at_a_time_goes_to_the_address_that_is_first(tmp_pa
     async with world(tmp_path, "DNS_ROUND_ROBIN", "g.example", **known) as (client, _):
         assert (await client.say_hello(ADA, timeout=10)).message == "a"
         assert set(await who_answers(client, 50)) == {"a"}
+
+
+async def test_a_new_connection_goes_to_the_address_that_is_first_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshkit.xds.clusters._DNS_REFRESH", 0.02)
+    book = Hosts(g_example=["127.0.0.2"])
+    async with AsyncExitStack() as others, greeters({"127.0.0.3": "b"}) as port:
+        first = AsyncExitStack()
+        await first.enter_async_context(greeters({"127.0.0.2": "a"}, port))
+        others.push_async_callback(first.aclose)
+        write_rule(tmp_path, "entry", entry(port, "DNS_ROUND_ROBIN", "g.example"))
+        plane = await others.enter_async_context(control_plane(tmp_path))
+        mesh = Mesh(f"127.0.0.1:{plane.port}", interfaces=INTERFACE, resolver=book.resolve, wait=10)
+        client = GreeterClient(await others.enter_async_context(mesh))
+        assert (await client.say_hello(ADA, timeout=10)).message == "a"
+        book.known["g.example"] = ["127.0.0.3", "127.0.0.2"]
+        await asyncio.sleep(0.2)
+        assert set(await who_answers(client, 10)) == {"a"}  # what is open stays
+        await first.aclose()
+
+        async def moved() -> bool:
+            try:
+                return (await client.say_hello(ADA, timeout=1)).message == "b"
+            except RpcError:
+                return False
+
+        await until(moved)
 
 
 async def test_a_name_that_nobody_knows_fails_its_own_calls_and_says_why(tmp_path: Path) -> None:
