@@ -114,6 +114,7 @@ class Stack:
             delay = guard.next_delay(_ended(outcome))
             if delay is None or not await _pause(delay, call.deadline):
                 return call.reply(outcome)
+            call.previous = guard.previous
             way.failed()
             if way.cluster.empty:  # its interface has moved: nobody is left in the cluster that was drawn
                 way = await self._way(call)
@@ -133,6 +134,7 @@ class Stack:
                 outcome = Unreached(call, error)
             way.failed()
             delay = guard.next_delay(_ended(outcome))
+            call.previous = guard.previous
             if delay is None or not await _pause(delay, call.deadline):
                 raise error_for(status_of(outcome.status), outcome.message)
 
@@ -168,7 +170,9 @@ class Stack:
     def _start(self, call: Exchange[Any, Any], guard: RetryGuard, target: Target, connection: ClientConnection) -> None:
         def ended(outcome: Outcome) -> float | None:
             target.in_flight -= 1
-            return None if outcome.status == 0 else guard.next_delay(_ended(outcome))
+            delay = None if outcome.status == 0 else guard.next_delay(_ended(outcome))
+            call.previous = guard.previous
+            return delay
 
         stream_attempt(connection, call, ended)
         target.in_flight += 1

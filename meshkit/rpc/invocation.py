@@ -32,10 +32,10 @@ class Invocation:
 
     ``method``, ``options``; ``fields``: the custom metadata as header fields, ``grpc-timeout`` not among them;
     ``deadline``: seconds of ``time.monotonic()`` or None, brought forward with `limit`; ``attempts``: how many attempts
-    have been started.
+    have been started; ``previous``: how many of them count as retries before the next one (gRFC A6).
     """
 
-    __slots__ = ("_timeout_field", "attempts", "deadline", "fields", "method", "options")
+    __slots__ = ("_timeout_field", "attempts", "deadline", "fields", "method", "options", "previous")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Invocation:
         self.method = method
         self.options = DEFAULT if options is None else options
         self.attempts: int = 0
+        self.previous: int = 0
         self.fields: RawHeaders = encode_metadata(metadata) if metadata else ()
         self.deadline: float | None = None
         self._timeout_field: tuple[bytes, bytes] | None = None
@@ -107,17 +108,24 @@ class Invocation:
         return decode_metadata(self.fields) if self.fields else None
 
     def wire_fields(self, now: float) -> RawHeaders:
-        """``grpc-timeout`` and `fields`, for an attempt that starts at ``now``.
+        """``grpc-timeout``, ``grpc-previous-rpc-attempts`` and `fields`, for an attempt that starts at ``now``.
 
         The first attempt sends the timeout as the user gave it: equal header blocks are cheap at both ends, and what
         has passed since is far below the network's own delay. Later ones send what is left.
         """
+        if self.previous:
+            fields = ((b"grpc-previous-rpc-attempts", b"%d" % self.previous), *self.fields)
+            return fields if self.deadline is None else (self._time_left(now), *fields)
         if self.deadline is None:
             return self.fields
         field = self._timeout_field
         if field is None or self.attempts:
-            field = (b"grpc-timeout", encode_timeout(self.deadline - now))
+            field = self._time_left(now)
         return (field, *self.fields)
+
+    def _time_left(self, now: float) -> tuple[bytes, bytes]:
+        assert self.deadline is not None
+        return (b"grpc-timeout", encode_timeout(self.deadline - now))
 
 
 def _learn(timeout: float | timedelta) -> tuple[float, tuple[bytes, bytes]] | None:

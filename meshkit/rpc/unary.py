@@ -185,6 +185,8 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
             if self.deadline <= now:
                 return deadline_outcome(self.method)
             fields = self.wire_fields(now)
+        elif self.previous:
+            fields = self.wire_fields(0.0)
         self._headers = ()
         self._message = None
         self.peer = connection.peer

@@ -67,6 +67,7 @@ def _tree() -> list[list[int]]:
 
 _NODES: Final = _tree()
 _STEPS: dict[int, tuple[int, bytes]] = {}
+_MOST_STEPS: Final = 8192  # about 1.4 MB; plain text takes some hundred, all that there are would be 65,536
 
 
 def _step(at: int, byte: int) -> tuple[int, bytes]:
@@ -101,6 +102,8 @@ def huffman_decode(data: bytes) -> bytes:
         key = at << 8 | byte
         step = _STEPS.get(key)
         if step is None:
+            if len(_STEPS) >= _MOST_STEPS:
+                _STEPS.clear()
             step = _STEPS[key] = _step(at, byte)
         at, text = step
         parts.append(text)

@@ -4,7 +4,7 @@ from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshkit.wire.huffman import LENGTHS, HuffmanError, canonical_codes, huffman_decode
+from meshkit.wire.huffman import _MOST_STEPS, _STEPS, LENGTHS, HuffmanError, canonical_codes, huffman_decode
 
 ORACLE = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 
@@ -41,3 +41,10 @@ def test_every_byte_string_decodes_or_fails_as_declared(code):
     except HuffmanError:
         return
     assert ORACLE.encode(text) == code  # the code has one form only
+
+
+def test_remembered_steps_are_bounded():
+    for first in range(256):
+        text = bytes((first, *range(256))) * 2
+        assert huffman_decode(ORACLE.encode(text)) == text
+        assert len(_STEPS) <= _MOST_STEPS
