@@ -1,8 +1,9 @@
 """Interfaces that servers publish in their node's labels, as dubbo-go does, read back from istiod's debug page.
 
 ``LABELS.DUBBO_GO`` is a JSON object in a string, ``providers:<interface>:<version>:<group>`` to ``host:port``; the page
-``/debug/adsz`` lists the nodes of all streams of one istiod. The page is read while an interface that is asked for is
-not on it, more and more seldom, and slowly afterwards; the map is replaced as a whole, and outlives a page that fails.
+``/debug/adsz`` lists the nodes of all streams of one istiod, so those of all its addresses are put together. They are
+read while an interface that is asked for is not there, more and more seldom, and slowly afterwards; the map is replaced
+as a whole, and outlives a page that fails.
 
 istiod of 2026 gives the page to few (pilot/pkg/xds/debug.go), so this is for meshes that have dubbo-go in them, and
 has to be asked for by name.
@@ -12,14 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from random import random
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from meshkit.errors import ConfigError
 from meshkit.net import Backoff, BackoffPolicy
@@ -27,6 +27,7 @@ from meshkit.observe.log import event_logger
 from meshkit.rpc.dubbo import ServiceKey
 
 from .credentials import read_token
+from .debug_page import REACH, PageFailed, debug_source, read_pages
 from .options import DiscoveryOptions
 from .slicing import Slicer
 from .strategy import HostPort, Location, Unknown
@@ -34,39 +35,8 @@ from .strategy import HostPort, Location, Unknown
 __all__ = ["PublishedInterfaces"]
 
 _LOG = event_logger("meshkit.discovery")
-_PAGE = "/debug/adsz"
-_PORT = 15014  # of istiod's Service; its pods also have the page on 8080
-_ISTIOD_PORTS = ("15010", "15012")
-_LIMIT = 64 << 20  # bytes; a client of the mesh takes some KB of the page
-_PATIENCE = 5.0  # seconds without a byte
-_WHOLE = 30.0  # seconds for all of it
 _EAGER = BackoffPolicy(initial=0.1, multiplier=1.6, jitter=0.2, maximum=10.0)
 _SLOW = BackoffPolicy(initial=30.0, multiplier=1.0, jitter=0.2, maximum=30.0)
-_PUBLISH = "or publish interfaces by VirtualService: meshkit k8s mapping"
-_NEXT = {
-    401: f"it wants a service-account token (MESHKIT_TOKEN_FILE); {_PUBLISH}",
-    403: "istiod shows the page to its own namespace only: name this one in its "
-    f"DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES, or set its ENABLE_DEBUG_ENDPOINT_AUTH=false, {_PUBLISH}",
-}
-_REACH = f"check MESHKIT_DEBUG_URL, and ENABLE_DEBUG_ON_HTTP of istiod, {_PUBLISH}"
-
-
-class _PageFailed(Exception):
-    """The page was not given; why, and what to do about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where the page is."""
-
-    secure: bool
-    host: str
-    port: int
-    path: str
-
-    @property
-    def url(self) -> str:
-        return f"http{'s' * self.secure}://{self.host}:{self.port}{self.path}"
 
 
 class PublishedInterfaces:
@@ -75,7 +45,7 @@ class PublishedInterfaces:
     name = "adsz"
 
     def __init__(self, options: DiscoveryOptions) -> None:
-        self._source = _source(options)
+        self._source = debug_source(options)
         self._options = options
         self._slicer = Slicer(options.pause_after)
         self._known: dict[str, HostPort] = {}
@@ -116,9 +86,9 @@ class PublishedInterfaces:
     async def _look(self) -> Backoff:
         """One look; gives what says when the next is due."""
         try:
-            page = await asyncio.to_thread(_get, self._source, self._headers())
-            self._take(await self._slicer.run(_published(page)))
-        except (_PageFailed, ConfigError) as error:
+            pages = await asyncio.to_thread(read_pages, self._source, self._headers())
+            self._take(await self._slicer.run(_published(pages)))
+        except (PageFailed, ConfigError) as error:
             self._fail(str(error))
         self._used, self._asked = self._asked, set()
         self._wake.clear()
@@ -174,74 +144,24 @@ class PublishedInterfaces:
             _LOG.warning(event, url=self._source.url, **facts)
 
 
-def _source(options: DiscoveryOptions) -> _Source:
-    """The page's place: as configured, or where istiod's own ports lead."""
-    url = options.debug_url
-    host, _, port = options.address.rpartition(":")
-    if not url and port in _ISTIOD_PORTS:
-        url = f"http://{host}:{_PORT}"
-    parts = urlsplit(url)
-    try:
-        number = _PORT if parts.port is None else parts.port
-    except ValueError:
-        number = 0
-    if parts.scheme not in ("http", "https") or not parts.hostname or number == 0:
-        raise ConfigError(
-            f"strategy adsz cannot read debug_url={url!r} (MESHKIT_DEBUG_URL); expected http://HOST:PORT of istiod, "
-            "whose port is 15014"
-        )
-    return _Source(parts.scheme == "https", parts.hostname, number, parts.path.rstrip("/") or _PAGE)
-
-
 # -- the page ---------------------------------------------------------------------------------------------------------
-
-
-def _get(source: _Source, headers: dict[str, str]) -> str:
-    """The page, by the standard library, in a thread. No redirects: a token goes to nobody else."""
-    from http.client import HTTPConnection, HTTPException, HTTPSConnection
-
-    kind = HTTPSConnection if source.secure else HTTPConnection
-    connection = kind(source.host, source.port, timeout=_PATIENCE)
-    try:
-        connection.request("GET", source.path, headers=headers)
-        response = connection.getresponse()
-        body = _read(response)
-    except (OSError, HTTPException) as error:
-        raise _PageFailed(f"{error or type(error).__name__}; {_REACH}") from None
-    finally:
-        connection.close()
-    if response.status != 200:
-        said = body[:200].decode("utf-8", "replace").strip().partition("\n")[0]
-        raise _PageFailed(f"{response.status} {said or response.reason}; {_NEXT.get(response.status, _REACH)}")
-    return body.decode("utf-8", "replace")
-
-
-def _read(response: Any) -> bytes:
-    parts: list[bytes] = []
-    size, end = 0, time.monotonic() + _WHOLE
-    while part := response.read1(1 << 16):
-        parts.append(part)
-        size += len(part)
-        if size > _LIMIT or time.monotonic() > end:
-            raise _PageFailed(f"it is longer than {_LIMIT >> 20} MB or takes more than {_WHOLE:g} s, {_PUBLISH}")
-    return b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a page says: for each interface, how many nodes publish it at each place."""
+    """What the pages say: for each interface, how many nodes publish it at each place."""
 
     places: dict[str, Counter[HostPort]]
     faults: list[str]
 
 
-def _published(page: str) -> Generator[None, None, _Found]:
+def _published(pages: Iterable[str]) -> Generator[None, None, _Found]:
     """What all nodes publish; pauses after each, for there may be many. An entry for any version and group counts where
-    there is none without. Raises _PageFailed for what is not istiod's page."""
+    there is none without. Raises PageFailed for what is not istiod's page."""
     exact: dict[str, Counter[HostPort]] = {}  # by interface, or group/interface:version
     any_pair: dict[str, Counter[HostPort]] = {}
     faults: list[str] = []
-    for client in _clients(page):
+    for client in chain.from_iterable(map(_clients, pages)):
         for key, value in _labels(client, faults).items():
             parts, place = key.split(":"), _place(value)
             if len(parts) != 4 or parts[0] != "providers" or place is None:
@@ -258,7 +178,7 @@ def _clients(page: str) -> Generator[dict[str, Any], None, None]:
     """The entries of ``clients``, one after the other."""
     start = page.find('"totalClients"')
     if not page.lstrip().startswith("{") or start < 0:
-        raise _PageFailed(f"it is not istiod's page; {_REACH}")
+        raise PageFailed(f"it is not istiod's page; {REACH}")
     at = page.find("[", max(page.find('"clients"', start), 0)) + 1 if '"clients"' in page else 0
     decoder = json.JSONDecoder()
     while at:
@@ -268,7 +188,7 @@ def _clients(page: str) -> Generator[dict[str, Any], None, None]:
         try:
             client, at = decoder.raw_decode(page, at)
         except ValueError as error:
-            raise _PageFailed(f"the page is cut or mangled: {error}") from None
+            raise PageFailed(f"the page is cut or mangled: {error}") from None
         if isinstance(client, dict):
             yield client
 

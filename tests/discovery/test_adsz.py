@@ -14,7 +14,6 @@ import pytest
 
 from meshkit.discovery import Discovery, DiscoveryOptions, HostPort, NodeIdentity, Unknown
 from meshkit.discovery.adsz import PublishedInterfaces
-from meshkit.errors import ConfigError
 from meshkit.net import BackoffPolicy
 from meshkit.tasks import Scope
 from tests.support.ads_server import AdsServer, cluster, endpoints, routes, until
@@ -206,17 +205,6 @@ async def test_an_entry_with_version_and_group_counts_where_there_is_none_withou
         await until(lambda: strategy.locate(GREETER) == HostPort("plain.demo", 80))
         assert strategy.locate(f"g/{GREETER}:1.0") == HostPort("v1.demo", 80)
         assert isinstance(strategy.locate(f"g/{GREETER}:2.0"), Unknown)
-
-
-@pytest.mark.parametrize("url", ["", "istiod:15014", "http://", "http://a:x", "http://a:0", "file:///etc/passwd"])
-def test_a_url_that_cannot_be_used_is_named(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"MESHKIT_DEBUG_URL.*expected http://HOST:PORT"):
-        PublishedInterfaces(DiscoveryOptions("unix:/run/xds", debug_url=url))
-
-
-def test_the_page_is_on_the_monitoring_port_of_istiod() -> None:
-    strategy = PublishedInterfaces(DiscoveryOptions("istiod.istio-system.svc:15012"))
-    assert "http://istiod.istio-system.svc:15014/debug/adsz" in repr(strategy)
 
 
 async def test_calls_go_where_the_page_says_by_the_routes_of_that_host() -> None:
