@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bodies"]
 
+_PATIENCE = 1.0  # seconds that the rest of a request which is too large may take
+
 
 class Bodies:
     """The requests of one connection whose bodies are being gathered, and the answers to them."""
@@ -58,14 +60,19 @@ class Bodies:
         self._gathering[stream.id] = NotFinished(http, self._limits.max_receive_message)
 
     def add(self, event: Body) -> None:
-        """Bytes of a body. One that is too large is answered at once; so is one that is too much for its connection."""
+        """Bytes of a body. One that is too large, by itself or for its connection, is not kept; its sender may end it
+        first, for a while: curl looks at no answer to a request that was cut short."""
         gathering = self._gathering.get(event.stream.id)
-        if gathering is None:
+        if gathering is None or gathering.too_large:
             return
         self._size += len(event.data)
         if not gathering.add(event.data) or self._size > max(self._limits.max_unfinished, gathering.limit):
-            gathering.limit = -1
-            self.end(event.stream)  # whatever else comes is dropped; curl takes a reset for a failure, with any code
+            self._size -= gathering.give_up()
+            gathering.stream.arm(self._link.heard + _PATIENCE, lambda: self._end_late(event.stream))
+
+    def _end_late(self, stream: Stream) -> None:
+        if self.end(stream):
+            self._link.wake()
 
     def end(self, stream: Stream) -> bool:
         """The request is whole; False where it is none of these."""

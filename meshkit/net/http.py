@@ -99,7 +99,9 @@ class HttpStream:
         return self._carrier
 
     def arm(self, deadline: float, expired: Callable[[], None]) -> None:
-        """Call ``expired`` at a loop time, unless the request is over by then."""
+        """Call ``expired`` at a loop time, unless the request is over by then; only the last such wish counts."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._carrier.timers.schedule(deadline, expired)
 
     def respond(self, status: int, fields: RawHeaders, body: bytes = b"") -> None:
@@ -137,14 +139,15 @@ HttpAccept = Callable[[HttpStream], None]
 
 
 class NotFinished:
-    """A request whose body still comes; gathers it, and gives up gathering where it gets too large."""
+    """A request whose body still comes, and is gathered up to ``limit`` bytes."""
 
-    __slots__ = ("_parts", "limit", "size", "stream")
+    __slots__ = ("_parts", "limit", "size", "stream", "too_large")
 
     def __init__(self, stream: HttpStream, limit: int) -> None:
         self.stream = stream
         self.limit = limit
         self.size = 0
+        self.too_large = False
         self._parts: list[bytes] = []
 
     def __repr__(self) -> str:
@@ -156,8 +159,15 @@ class NotFinished:
         self._parts.append(data)
         return self.size <= self.limit
 
+    def give_up(self) -> int:
+        """Let go of what was gathered; how many bytes that were."""
+        dropped, self.size = self.size, 0
+        self.too_large = True
+        self._parts.clear()
+        return dropped
+
     def whole(self) -> HttpStream:
         """The request, complete or too large."""
-        self.stream.body = b"".join(self._parts) if self.size <= self.limit else None
+        self.stream.body = None if self.too_large else b"".join(self._parts)
         self._parts.clear()
         return self.stream

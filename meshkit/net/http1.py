@@ -72,7 +72,10 @@ class _Wire:
                 if self._http.they_are_waiting_for_100_continue:
                     carrier.write(self._bytes(h11.InformationalResponse(status_code=100, headers=[])))
             elif (reading := self.reading) is not None:
-                if isinstance(event, h11.EndOfMessage) or not reading.add(bytes(cast("h11.Data", event).data)):
+                ended = isinstance(event, h11.EndOfMessage)
+                if not ended and not reading.add(bytes(cast("h11.Data", event).data)):
+                    reading.give_up()
+                if ended or reading.too_large:
                     self.reading = None
                     return reading.whole()
         return None

@@ -286,10 +286,19 @@ async def test_http2_requests_together_are_bounded_too() -> None:
         peer = await h2.Peer.connect(int(address.rpartition(":")[2]))
         for stream in (1, 3):
             peer.send(h2.headers(stream, _fields(), end=False), h2.data(stream, b"x" * 900))
+        peer.send(h2.data(3, b"x" * 900), h2.data(3, b"", end=True))
         assert dict((await peer.until(h2.HEADERS, stream=3)).fields)[b":status"] == b"429"
         peer.send(h2.reset(1))
         peer.send(h2.headers(5, _fields(), end=False), h2.data(5, b"{}" + b" " * 900, end=True))
         assert dict((await peer.until(h2.HEADERS, stream=5)).fields)[b":status"] == b"200"
+        await peer.close()
+
+
+async def test_who_does_not_end_a_request_that_is_too_large_is_answered_all_the_same() -> None:
+    async with serving(json=True, options=ServerOptions(limits=Limits(max_receive_message=1000))) as (_, address):
+        peer = await h2.Peer.connect(int(address.rpartition(":")[2]))
+        peer.send(h2.headers(1, _fields(), end=False), h2.data(1, b"x" * 1500))
+        assert dict((await peer.until(h2.HEADERS, stream=1)).fields)[b":status"] == b"429"
         await peer.close()
 
 
