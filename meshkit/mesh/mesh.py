@@ -133,26 +133,39 @@ class Mesh(GrpclibCompat):
 
     # -- serving -----------------------------------------------------------------------------------------------------
 
-    async def serve(self, *servicers: Any, port: int = 0, host: str | None = None, grace: float | None = None) -> None:
+    async def serve(
+        self,
+        *servicers: Any,
+        port: int = 0,
+        host: str | None = None,
+        grace: float | None = None,
+        json: bool = False,
+    ) -> None:
         """Serve until SIGTERM or SIGINT, then drain: health says not serving, the registration is withdrawn, running
         calls finish within ``grace`` seconds. See `serving` for the arguments."""
-        async with self.serving(*servicers, port=port, host=host, grace=grace) as server:
+        async with self.serving(*servicers, port=port, host=host, grace=grace, json=json) as server:
             await server.wait()
 
     @asynccontextmanager
     async def serving(
-        self, *servicers: Any, port: int = 0, host: str | None = None, grace: float | None = None
+        self,
+        *servicers: Any,
+        port: int = 0,
+        host: str | None = None,
+        grace: float | None = None,
+        json: bool = False,
     ) -> AsyncGenerator[MeshServer, None]:
         """Serve for as long as the block runs; gives the `MeshServer`, whose ``port`` tells the port.
 
         ``servicers`` are instances of generated bases, or grpclib's handlers; ``port`` 0 picks a free one; ``host`` is
-        the address to listen on, the announced one where not given. Interfaces are registered under the host of the
-        mesh's ``service``, or, without one, under the services that the control plane says lead here. Raises OSError
-        when the port is taken.
+        the address to listen on, the announced one where not given; ``json`` also answers unary calls of plain HTTP,
+        as ``curl`` makes them (docs/json.md; extra ``json``). Interfaces are registered under the host of the mesh's
+        ``service``, or, without one, under the services that the control plane says lead here. Raises OSError when the
+        port is taken, MissingExtra without the extra.
         """
         from meshkit.rpc import Server  # a client never needs it
 
-        server = Server(servicers, interceptors=self.interceptors)
+        server = Server(servicers, interceptors=self.interceptors, json=json)
         listening = host or self.settings.ip
         bound = await server.listen(listening, port)
         called_at = self.settings.ip if listening in _EVERYWHERE else listening

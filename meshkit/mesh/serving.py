@@ -59,8 +59,8 @@ class MeshServer:
 
     @property
     def interfaces(self) -> tuple[str, ...]:
-        """The interfaces served, without what every server has."""
-        return interfaces_of(self.services)
+        """The interfaces served, ``group/interface:version`` where there is such; without what every server has."""
+        return interfaces_of(self._server.keys)
 
     @property
     def hosts(self) -> tuple[str, ...]:
