@@ -33,12 +33,15 @@ _WAITING = "no answer yet"
 @dataclass(frozen=True, slots=True)
 class LocalPort:
     """``hosts``: the services that lead to this port, each with its own port. ``unplaced``: those that select it by a
-    port that is not known (yet): none of its endpoints is this process. ``note``: why there are no hosts."""
+    port that is not known (yet): none of its endpoints is this process. ``note``: why there are no hosts. ``answered``:
+    the control plane has said all that it has to say.
+    """
 
     inbound: Inbound
     hosts: tuple[HostPort, ...] = ()
     unplaced: tuple[str, ...] = ()
     note: str = ""
+    answered: bool = True
 
 
 class LocalWatch:
@@ -51,7 +54,7 @@ class LocalWatch:
         self.address = address
         self.port = port
         self.needs: frozenset[Need] = frozenset()
-        self.cell = Cell(LocalPort(Inbound(port, note=_WAITING), note=_WAITING))
+        self.cell = Cell(_waiting(Inbound(port, note=_WAITING)))
 
     def __repr__(self) -> str:
         return f"LocalWatch({self.address}, {self.cell.value!r})"
@@ -117,20 +120,21 @@ class _Search:
 
     def port(self, all_clusters: bool, template: str) -> LocalPort:
         if not all_clusters:
-            return LocalPort(self.inbound(template), note=_NO_SERVICES)
+            inbound = self.inbound(template)
+            return LocalPort(inbound, note=_NO_SERVICES, answered=not self.waiting)
         return self.services(Inbound(self._watch.port, note=_NO_LISTENER))
 
     def services(self, inbound: Inbound) -> LocalPort:
         name = f"inbound|{self._watch.port}||"
         self.needs.add((CLUSTERS, name))
         if not self._machine.complete(CLUSTERS):
-            return LocalPort(inbound, note=_WAITING)
+            return _waiting(inbound)
         entry = self._machine.entry(CLUSTERS, name)
         if entry is None or not isinstance(entry.resource, Cluster) or not entry.resource.hosts:
             return LocalPort(inbound, note=_UNSELECTED.format(self._watch.address))
         ports = self.ports(entry.resource.hosts)
         if self.waiting:
-            return LocalPort(inbound, note=_WAITING)
+            return _waiting(inbound)
         placed = tuple(HostPort(host, port) for host in sorted(ports) for port in ports[host])
         return LocalPort(inbound, placed, tuple(host for host in sorted(ports) if not ports[host]))
 
@@ -162,6 +166,10 @@ class _Search:
         entry = self._machine.entry(LISTENERS, name)
         if entry is not None and isinstance(entry.resource, Listener):
             return read_inbound(entry.resource, self._watch.port)
-        waiting = entry is None or entry.state is EntryState.REQUESTED
-        note = _WAITING if waiting or entry is None else entry.error or "the control plane does not have it"
+        self.waiting = entry is None or entry.state is EntryState.REQUESTED
+        note = _WAITING if self.waiting or entry is None else entry.error or "the control plane does not have it"
         return Inbound(self._watch.port, note=f"{name}: {note}")
+
+
+def _waiting(inbound: Inbound) -> LocalPort:
+    return LocalPort(inbound, note=_WAITING, answered=False)

@@ -110,9 +110,11 @@ class Membership:
         self._tell(local)
 
     def _tell(self, local: LocalPort) -> None:
-        """One line when something is known, and one for each change; a warning for each protection that is missing."""
-        known = (self._hosts(local), local.unplaced, local.inbound.mtls, local.inbound.policies)
-        if known != self._told and (local.hosts or local.unplaced or not local.inbound.note):
+        """A line when the control plane has answered, and one for each change; a warning for each protection that is
+        missing."""
+        known = (self._hosts(local), local.unplaced, local.inbound)
+        if local.answered and known != self._told:
+            self._told = known
             facts = self.statistics()
             _LOG.info(
                 "server in the mesh",
@@ -123,8 +125,8 @@ class Membership:
                 mtls=facts.mtls,
                 policies=facts.policies,
                 enforced=False,
+                notes=facts.notes,
             )
-        self._told = known
         for sentence in unenforced(local.inbound):
             if sentence not in self._warned:
                 self._warned.add(sentence)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from meshkit.mesh import Mesh
-from tests.support.ads_server import AdsServer, cluster, until
-from tests.support.world import Greeter
+from tests.support.ads_server import CDS, AdsServer, cluster, until
+from tests.support.events import captured_events
+from tests.support.world import Greeter, control_plane
 
 GREETER = "providers:helloworld.v1.Greeter::"
 
@@ -83,3 +85,35 @@ async def test_its_identity_is_made_of_what_the_pod_says(monkeypatch: pytest.Mon
         monkeypatch.setenv(name, value)
     async with Mesh("127.0.0.1:1", address="127.0.0.1") as mesh, mesh.serving(Greeter("a")) as server:
         assert server.statistics().identity == "spiffe://corp.example/ns/demo/sa/app"
+
+
+async def test_it_is_logged_once_and_at_each_change() -> None:
+    with captured_events() as events:
+        async with AdsServer() as plane, Mesh(plane.address, address="127.0.0.1") as mesh:
+            async with mesh.serving(Greeter("a")) as server:
+                plane.put(cluster("outbound|80||a.b"))
+                await until(lambda: _told(events))
+                plane.put(inbound(server.port, "a.b"))
+                await until(lambda: len(_told(events)) == 2)
+                plane.put(cluster("outbound|80||other"))
+                plane.put(cluster("outbound|81||other"))
+                plane.delete(CDS, f"inbound|{server.port}||")
+                await until(lambda: len(_told(events)) == 3)
+    first, second, third = _told(events)
+    assert (first["hosts"], second["hosts"], third["hosts"]) == ((), ("a.b:80",), ())
+    assert first["notes"][0].startswith("no service selects")
+    assert not any(event["enforced"] for event in _told(events))
+
+
+def _told(events: list[Any]) -> list[Any]:
+    return [event for event in events if event["event"] == "server in the mesh"]
+
+
+async def test_the_embedded_control_plane_tells_of_an_inbound_listener_too(tmp_path: Path) -> None:
+    async with (
+        control_plane(tmp_path) as plane,
+        Mesh(f"127.0.0.1:{plane.port}", generator="grpc", service="greeter") as mesh,
+        mesh.serving(Greeter("a")) as server,
+    ):
+        await until(lambda: server.statistics().mtls == "PLAINTEXT")
+        assert server.statistics().notes == ("service account not known",)
