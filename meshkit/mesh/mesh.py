@@ -169,7 +169,7 @@ class Mesh(GrpclibCompat):
         listening = host or self.settings.ip
         bound = await server.listen(listening, port)
         called_at = self.settings.ip if listening in _EVERYWHERE else listening
-        membership = Membership(self._discovery, self.settings, called_at, bound, interfaces_of(server.services))
+        membership = Membership(self._discovery, self.settings, called_at, bound, interfaces_of(server.keys))
         try:
             yield MeshServer(server, membership, listening, bound)
         finally:
