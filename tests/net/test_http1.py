@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from random import Random
+from typing import Any
 
 import pytest
 
@@ -213,3 +215,23 @@ async def test_who_leaves_is_told_to_the_handler() -> None:
         await asyncio.wait_for(answering.left.wait(), 5)
         assert answering.cancelled == ["connection"]
         answering.held[0].respond(200, [], b"to nobody")
+
+
+async def test_garbage_breaks_nothing() -> None:
+    random, failures = Random(1), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    good = post("/a", "hello", transfer_encoding="x") + post("/b", b"\0" * 50, expect="100-continue")
+    async with serving(header_timeout=0.5, write_timeout=0.5) as (_, server, peer, port):
+        for _ in range(200):
+            bad = bytearray(good)
+            for _ in range(random.randrange(1, 8)):
+                bad[random.randrange(len(bad))] = random.randrange(256)
+            async with connected(port) as other:
+                await other.send(bytes(bad[: random.randrange(3, len(bad))]))
+                other.writer.write_eof()
+                async with asyncio.timeout(5):
+                    with suppress(ConnectionResetError):
+                        await other.reader.read(-1)
+        await peer.send(post("/a", "still here"))
+        assert (await peer.answer()).body == b"still here"
+    assert failures == []

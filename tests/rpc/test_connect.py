@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 import trustme
+import uvloop
 
 from meshkit.errors import MissingExtra, NotFound
 from meshkit.net import ClientOptions, ServerOptions, TlsSettings, client_context, server_context
@@ -319,6 +320,13 @@ async def test_tls_offers_both(tmp_path: Path) -> None:
         async with connected(port, http1, server_hostname="localhost") as peer:
             await peer.send(post(UNARY, '{"text": "x"}'))
             assert json.loads((await peer.answer()).body) == {"text": "x"}
+
+
+def test_uvloop_has_transports_of_its_own(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test_tls_offers_both(tmp_path))
+        runner.run(test_grpc_and_plain_http_share_a_port())
+        runner.run(test_closing_without_grace_says_unavailable())
 
 
 async def test_closing_lets_calls_end_and_refuses_nobody_half_way() -> None:
