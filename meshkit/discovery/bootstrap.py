@@ -153,13 +153,17 @@ def _pod(node: _Object) -> Pod:
     place = _object(node, "locality")
     locality = Locality(*(_text(place, key) for key in ("region", "zone", "sub_zone")))
     identity, metadata = _identity(_text(node, "id")), _object(node, "metadata")
-    pod = pod_of({**identity, **metadata}, "node.metadata")
+    pod = pod_of({**identity, **metadata}, _reject)
     named = Pod(
         node_id="" if identity else _text(node, "id"),
         cluster=_text(node, "cluster"),
         locality=None if locality == Locality() else locality,
     )
     return named.over(pod)
+
+
+def _reject(problem: str) -> None:
+    raise ValueError(f"node.metadata: {problem}")
 
 
 def _identity(text: str) -> dict[str, Json]:

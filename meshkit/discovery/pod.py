@@ -7,7 +7,8 @@
     PROXY_CONFIG={...}                                                 metadata, and ISTIO_META_* of its proxyMetadata
     <folder>/labels, <folder>/annotations                              files of the downward API: key="value" lines
 
-Variables win over files. Istio ends a stream whose metadata has a wrong type, so types are seen to here.
+Variables win over files. Istio ends a stream whose metadata has a wrong type, so types are seen to here; what cannot be
+understood is said and left out, as the agent does it: such a variable may be meant for somebody else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from meshkit.errors import ConfigError
 from meshkit.observe.log import event_logger
 from meshkit.xds import Json
 from meshkit.xds.resources import Locality
@@ -65,10 +65,7 @@ def _merged(first: Any, second: Any) -> Any:
 
 
 def read_pod(environment: Mapping[str, str], folder: str = POD_INFO) -> Pod:
-    """The pod of these variables and of the downward API's files in ``folder``, where there are any.
-
-    Raises ConfigError, with the variable's name, for a value that Istio could not read.
-    """
+    """The pod of these variables and of the downward API's files in ``folder``, where there are any."""
     metadata = {**_annotations(Path(folder, "annotations")), **_metadata(environment)}
     ips = environment.get("INSTANCE_IPS") or environment.get("INSTANCE_IP") or metadata.get("INSTANCE_IPS", "")
     variables = {
@@ -77,28 +74,26 @@ def read_pod(environment: Mapping[str, str], folder: str = POD_INFO) -> Pod:
         "SERVICE_ACCOUNT": environment.get("SERVICE_ACCOUNT", ""),
         "INSTANCE_IPS": ips,
     }
-    said = pod_of({**metadata, **{name: value for name, value in variables.items() if value}}, "the pod's environment")
+    said = pod_of({**metadata, **{name: value for name, value in variables.items() if value}}, _left_out)
     return said.over(Pod(labels=_downward(Path(folder, "labels"))))
 
 
-def pod_of(metadata: Mapping[str, Json], where: str) -> Pod:
-    """The pod that node metadata speaks of.
-
-    Raises ConfigError, with ``where`` the metadata are from, for what Istio could not read.
-    """
+def pod_of(metadata: Mapping[str, Json], reject: Callable[[str], object]) -> Pod:
+    """The pod that node metadata speaks of. ``reject`` is told of what Istio could not read, which is left out."""
     rest = dict(metadata)
     found: dict[str, Any] = {}
     for key, (name, convert) in _FIELDS.items():
         if key in rest:
-            found[name] = _converted(rest.pop(key), convert, f"{where}: {key}")
+            value = rest.pop(key)
+            try:
+                found[name] = convert(value)
+            except ValueError as error:
+                reject(f"{key}={value!r}: {error}")
     return Pod(**found, metadata=rest)
 
 
-def _converted(value: Json, convert: Callable[[Json], Any], where: str) -> Any:
-    try:
-        return convert(value)
-    except ValueError as error:
-        raise ConfigError(f"{where}={value!r}: {error}") from None
+def _left_out(problem: str) -> None:
+    _LOG.warning("variable of the pod not understood, and left out", problem=problem)
 
 
 def _text(value: Json) -> str:
@@ -162,11 +157,12 @@ def _object(environment: Mapping[str, str], name: str) -> dict[str, Json]:
     text = environment.get(name)
     try:
         value: Json = json.loads(text) if text else {}
-    except ValueError as error:
-        raise ConfigError(f"environment variable {name} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"environment variable {name}={text!r} is not a JSON object")
-    return value
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    _left_out(f"{name}={text!r}: must be a JSON object")
+    return {}
 
 
 def _annotations(path: Path) -> dict[str, Json]:

@@ -90,7 +90,8 @@ def _unauthenticated(options: DiscoveryOptions, token: str) -> str:
     if _AUDIENCE not in claims.audience:
         said = ", ".join(claims.audience) or "none"
         return f"the token in {file} is for the audience {said}; project one for {_AUDIENCE}"
-    return f"it does not trust who signed the token in {file}: is it of this cluster ({options.identity.cluster_id})?"
+    cluster = options.identity.cluster_id
+    return f"it does not trust who signed the token in {file}: is that of cluster {cluster} (MESHKIT_CLUSTER_ID)?"
 
 
 def _denied(options: DiscoveryOptions, token: str) -> str:

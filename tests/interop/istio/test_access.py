@@ -19,11 +19,13 @@ from meshkit.mesh import Mesh
 from meshkit.mesh.access import discovery_options
 from meshkit.mesh.settings import load_settings
 from meshkit.net import BackoffPolicy
+from meshkit.tasks import Scope
 from tests.support.ads_server import until
 from tests.support.events import captured_events
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import HOST, both, greeters, kubernetes, settle
 from tests.support.istiod import Istiod, token
+from tests.support.world import Greeter
 
 pytestmark = pytest.mark.interop
 
@@ -231,3 +233,48 @@ async def _first_watchers(istiod: Istiod) -> list[dict[str, Any]]:
             return watchers
         await asyncio.sleep(0.02)
     return []
+
+
+_MEMBER: Mapping[str, Any] = {
+    "service": "greeter",
+    "namespace": "demo",
+    "address": "127.0.0.11",
+    "interfaces": {"helloworld.v1.Greeter": f"{HOST}:80"},
+    "wait": 10.0,
+}
+
+
+@both("unix socket, one stream")
+async def test_one_stream_through_a_unix_socket(istiod: Istiod, mode: Any, tmp_path: Path) -> None:
+    """As Istio's agent has it: a process that calls and serves is one stream."""
+    path = str(tmp_path / "x")
+    async with (
+        forwarded(path, istiod.ports["xds"]),
+        Mesh(f"unix:{path}", **_MEMBER, **mode) as mesh,
+        mesh.serving(Greeter("one")) as server,
+    ):
+        await istiod.apply("greeter", *kubernetes("greeter", _ONE, int(server.address.rpartition(":")[2])))
+        await settle(GreeterClient(mesh), {"one"})
+        assert len(await istiod.watchers()) == 1
+
+
+@asynccontextmanager
+async def forwarded(path: str, port: int) -> AsyncIterator[None]:
+    """A unix socket that leads to a port."""
+    async with Scope("forward") as scope:
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", port)
+            scope.start(pass_on(reader, other_writer))
+            scope.start(pass_on(other_reader, writer))
+
+        async with await asyncio.start_unix_server(accept, path):
+            yield
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+    finally:
+        writer.close()
