@@ -80,3 +80,14 @@ def test_run_serves_a_class_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(10) == 0
     assert said.startswith("serving helloworld.v1.Greeter on 127.0.0.1:")
+
+
+def test_control_serves_without_pages_where_it_is_told_so(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "meshkit.cli", "control", str(tmp_path), "--port", "0", "--no-debug", "--settle", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.terminate()
+        assert process.wait(10) == 0
+    assert said.startswith(f"serving {tmp_path} as xDS on 127.0.0.1:")
+    assert said.endswith(", no debug pages\n")
