@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from meshkit.metadata import RawHeaders
 from meshkit.wire import (
     ErrorCode,
+    Fault,
     GoAway,
     PingReceived,
     Pong,
@@ -95,6 +96,7 @@ class ClientConnection(Link):
             **Responses(self).handlers,
             SettingsChanged: self._settings,
             GoAway: self._go_away,
+            Fault: self.faulted,
             Terminated: self.terminated,
             PingReceived: _ignore,
             Pong: _ignore,

@@ -6,6 +6,7 @@ from .connection import Connection, ConnectionStatistics
 from .events import (
     Body,
     Event,
+    Fault,
     GoAway,
     HalfClosed,
     Headers,
@@ -32,6 +33,7 @@ __all__ = [
     "ConnectionStatistics",
     "ErrorCode",
     "Event",
+    "Fault",
     "GoAway",
     "HalfClosed",
     "Headers",

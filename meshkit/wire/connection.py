@@ -21,7 +21,7 @@ from . import codes
 from .calls import Calls
 from .codes import CONTINUATION, HEADERS, MAX_STREAM_ID, MIN_FRAME_SIZE, PREFACE, ErrorCode, Role, Setting
 from .control import NEVER
-from .events import Event, Reset, Terminated
+from .events import Event, Fault, Reset, Terminated
 from .faults import ConnectionFault, StreamFault
 from .grpc import encode_status_message
 from .limits import Limits
@@ -184,6 +184,7 @@ class Connection(Calls):
         stream = self.streams.get(fault.stream_id)
         if stream is None:
             self._reset(fault.stream_id, fault.code)
+            self._events.append(Fault(fault.stream_id, fault.code, fault.reason))
             return
         if self._is_server and fault.code is ErrorCode.CANCEL and not stream.state & 1 and stream.outbox is None:
             self._say_status(stream, fault)

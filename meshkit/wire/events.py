@@ -12,6 +12,7 @@ from .stream import Stream
 __all__ = [
     "Body",
     "Event",
+    "Fault",
     "GoAway",
     "HalfClosed",
     "Headers",
@@ -108,6 +109,16 @@ class Reset:
 
 
 @dataclass(slots=True)
+class Fault:
+    """A fault of the peer on a stream that is not open (a request that breaks HTTP's rules, for one): it was answered
+    with RST_STREAM and ``code``."""
+
+    stream_id: int
+    code: ErrorCode
+    reason: str
+
+
+@dataclass(slots=True)
 class Writable:
     """What was queued on the stream fell below the low mark, after it had been above the high one."""
 
@@ -157,6 +168,7 @@ Event = (
     | UnaryRequest
     | UnaryResponse
     | Reset
+    | Fault
     | Writable
     | SettingsChanged
     | PingReceived

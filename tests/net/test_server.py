@@ -1,6 +1,7 @@
 """Our server against scripted clients: admission, deadlines, places for handlers, graceful close."""
 
 import asyncio
+import logging
 import socket
 import ssl
 
@@ -454,3 +455,16 @@ async def test_a_slow_reader_gets_the_last_byte_of_a_closing_server(monkeypatch)
     assert got == size + 5
     await closing
     await peer.close()
+
+
+async def test_a_malformed_request_is_reset_and_said_once(caplog):
+    async with serving() as (port, service, _):
+        peer = await h2.Peer.connect(port)
+        peer.send(h2.headers(1, h2.request(b"/x/Echo", (b"Upper", b"case")), end=True))
+        reset = await peer.until(h2.RST_STREAM, stream=1)
+        assert int.from_bytes(reset.payload, "big") == 1  # PROTOCOL_ERROR
+        assert service.handlers == []
+        (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert "stream 1: header name 'Upper' has a character that is not allowed" in record.getMessage()
+        assert "127.0.0.1:" in record.getMessage()
+        await peer.close()
