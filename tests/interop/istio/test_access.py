@@ -84,8 +84,7 @@ async def test_a_caller_gets_in_with_its_token(istiod: Istiod, mode: Any, tmp_pa
         pytest.param(token("other", "app"), "PERMISSION_DENIED: .*'demo'.*serviceaccount:other:app", id="namespace"),
     ],
 )
-@pytest.mark.parametrize("mode", [{"xds": "delta"}, {"generator": "grpc"}], ids=["delta", "SotW"])
-@pytest.mark.capability("wrong tokens are named, and mended without a restart", peer="istiod delta")
+@both("wrong tokens are named, and mended without a restart")
 async def test_a_bad_token_is_said_once_until_it_is_replaced(
     istiod: Istiod, tmp_path: Path, mode: Mapping[str, str], bad: str | None, said: str
 ) -> None:
