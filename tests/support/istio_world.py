@@ -23,20 +23,27 @@ from tests.support.istiod import Istiod
 from tests.support.world import Greeter, until, who_answers
 
 __all__ = [
+    "CLIENT",
     "DELTA",
     "HOST",
     "LIGHT",
     "both",
     "caller",
     "destination_rule",
+    "gateway_route",
     "greeters",
     "kubernetes",
+    "member",
+    "node",
     "routes",
     "service_entry",
     "settle",
+    "sidecar",
+    "under_load",
+    "until_fails",
     "virtual_service",
     "workload_entry",
-]  # fmt: skip
+]
 
 HOST = "greeter.demo.svc.cluster.local"
 CLIENT = "127.0.0.99"  # the client's own address, where nobody listens

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.support.istio_world import (
+    CLIENT,
     HOST,
     both,
     caller,
@@ -48,6 +50,21 @@ async def test_the_nearest_place_that_has_endpoints_is_called(istiod: Istiod, mo
             await istiod.apply("greeter", _entry(port, *_PLACES))
             await settle(client, {"near"})
         assert failures == []
+
+
+@both("locality of the caller from its Pod's Node")
+async def test_a_caller_that_is_a_pod_is_where_its_node_is(
+    istiod: Istiod, mode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller says nothing of its place: istiod finds its Pod by the name that the downward API gives."""
+    callers = kubernetes("caller", {CLIENT: {"node": "here"}}, 1)
+    monkeypatch.setenv("POD_NAME", callers[1]["metadata"]["name"])
+    async with greeters(_PLACES) as port, caller(istiod, mode) as client:
+        await istiod.apply("callers", node("here", "r2/z1"), *callers)
+        await istiod.apply("rule", destination_rule(**_OUTLIERS))
+        await istiod.apply("greeter", _entry(port, *_PLACES))
+        await asyncio.sleep(0.3)  # istiod looks for the Pod when the stream begins
+        await settle(client, {"far"})
 
 
 @both("priority 0 with UNHEALTHY endpoints only")

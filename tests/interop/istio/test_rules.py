@@ -77,6 +77,15 @@ async def test_a_rule_for_one_method_leaves_the_others_alone(istiod: Istiod, mod
         await settle(client, {"v2"})
 
 
+@both("VirtualService: wildcard host")
+async def test_a_rule_for_all_hosts_of_a_domain(istiod: Istiod, mode: Any) -> None:
+    async with _versions(istiod, mode) as client:
+        await istiod.apply("rule", virtual_service(routes({"v2": 1}), host=f"*.{HOST.partition('.')[2]}"))
+        await settle(client, {"v2"})
+        await istiod.apply("narrower", virtual_service(routes({"v1": 1})))
+        await settle(client, {"v1"})
+
+
 @both("VirtualService: labels of the caller")
 async def test_a_rule_for_callers_with_a_label(istiod: Istiod, mode: Any) -> None:
     rule = virtual_service(routes({"v2": 1}, match=[{"sourceLabels": {"team": "a"}}]), routes({"v1": 1}))

@@ -133,6 +133,15 @@ async def test_two_ports_of_a_service_share_their_endpoints(istiod: Istiod, mode
         await settle(second, {"one", "two"})
 
 
+@pytest.mark.parametrize("name", ["greeter:80", "greeter.demo:80"])
+@both("short names of Services")
+async def test_a_short_name_is_completed_by_istio(istiod: Istiod, mode: Any, name: str) -> None:
+    short = {"helloworld.v1.Greeter": name}
+    async with greeters(_TWO) as port, caller(istiod, mode, interfaces=short) as client:
+        await istiod.apply("greeter", *kubernetes("greeter", _PODS, port))
+        await settle(client, {"one", "two"})
+
+
 @both("Service deleted and created again")
 async def test_a_deleted_service_is_said_to_be_absent_until_it_returns(istiod: Istiod, mode: Any) -> None:
     async with greeters(_TWO) as port, caller(istiod, mode, wait=0.2) as client:
