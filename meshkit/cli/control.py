@@ -41,16 +41,13 @@ def control(
         Seconds after the start in which clients that come back keep what nobody has registered again yet.
     """
     try:
-        from meshkit.control import ControlPlane
+        from meshkit.control import ControlPlane, run
     except ImportError:
         raise MissingExtra("meshkit control", "control") from None
 
-    async def serve() -> None:
-        pages = debug_port if debug else None
-        plane = ControlPlane(directory, host=host, port=port, debug_port=pages, hold=hold, settle=settle)
-        async with plane:
-            where = f"debug pages on {host}:{plane.debug_port}" if debug else "no debug pages"
-            print(f"serving {directory} as xDS on {host}:{plane.port}, {where}", flush=True)
-            await plane.wait()
+    def say(plane: ControlPlane) -> None:
+        where = f"debug pages on {host}:{plane.debug_port}" if debug else "no debug pages"
+        print(f"serving {directory} as xDS on {host}:{plane.port}, {where}", flush=True)
 
-    run_on_best_loop(serve())
+    pages = debug_port if debug else None
+    run_on_best_loop(run(directory, host=host, port=port, debug_port=pages, hold=hold, settle=settle, ready=say))

@@ -233,14 +233,17 @@ async def run(
     port: int = 15010,
     debug_port: int | None = 8080,
     hold: float = 2.0,
+    settle: float = 40.0,
+    ready: Callable[[ControlPlane], None] = lambda plane: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; the arguments are those of `ControlPlane`."""
-    plane = ControlPlane(directory, host=host, port=port, debug_port=debug_port, hold=hold)
+    """Serve until SIGINT or SIGTERM; ``ready`` is called once it does. The others are those of `ControlPlane`."""
+    plane = ControlPlane(directory, host=host, port=port, debug_port=debug_port, hold=hold, settle=settle)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, plane.stop)
     try:
         async with plane:
+            ready(plane)
             await plane.wait()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -83,8 +83,8 @@ def test_run_serves_a_class_until_it_is_told_to_stop(tmp_path: Path) -> None:
 
 
 def test_control_serves_without_pages_where_it_is_told_so(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "meshkit.cli", "control", str(tmp_path), "--port", "0", "--no-debug", "--settle", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    words = ["control", str(tmp_path), "--port", "0", "--no-debug", "--settle", "0"]
+    with subprocess.Popen([sys.executable, "-m", "meshkit.cli", *words], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
         process.terminate()
