@@ -34,8 +34,8 @@ _EVERYWHERE = ("0.0.0.0", "::")  # addresses to listen on that nobody can call
 class Mesh(GrpclibCompat):
     """One process's part in the mesh: it finds interfaces, carries calls by the rules in force, and serves.
 
-    Arguments are settings (docs/settings.md); what is not given comes from MESHKIT_* variables, then from a bootstrap file
-    of gRPC and Istio's pod environment, then from defaults.
+    Arguments are settings (docs/settings.md); what is not given comes from MESHKIT_* variables, then from gRPC's
+    bootstrap file and Istio's pod environment, then from defaults.
     ``interceptors`` go around every call made and every call served. ``resolver`` finds the IP addresses of host names,
     in place of the operating system. Use it as an async context manager::
 
