@@ -88,7 +88,9 @@ def member(istiod: Istiod | str, mode: Mapping[str, Any] = DELTA, **settings: An
     return Mesh(address, **{"wait": 10.0, **where, **mode, **settings})
 
 
-async def settle(client: GreeterClient, names: set[str], calls: int = 30, **options: Any) -> None:
+async def settle(
+    client: GreeterClient, names: set[str], calls: int = 30, *, limit: float = 10.0, **options: Any
+) -> None:
     """Wait until so many calls are answered by just these; calls may fail until then."""
 
     async def answered() -> bool:
@@ -97,7 +99,7 @@ async def settle(client: GreeterClient, names: set[str], calls: int = 30, **opti
         except RpcError:
             return False
 
-    await until(answered)
+    await until(answered, limit)
 
 
 async def until_fails(client: GreeterClient, reason: str, **options: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -103,6 +104,30 @@ async def test_an_istiod_that_goes_and_comes_back(own_istiod: Istiod, mode: Any,
         assert (figures.streams, figures.nacks) == (2, 0)
         assert figures.requests - requests <= 12  # three types asked for, some in two steps, and their ACKs
         assert [event["event"] for event in events if event["log_level"] == "warning"] == ["control plane not reached"]
+
+
+@both("many clients return to a restarted istiod that limits streams")
+async def test_many_clients_come_back_to_an_istiod_that_limits_streams(tmp_path: Path, mode: Any) -> None:
+    limit = {"PILOT_MAX_REQUESTS_PER_SECOND": "6"}
+    async with (
+        running_istiod(tmp_path, environment=limit) as istiod,
+        greeters(_NAMES) as port,
+        AsyncExitStack() as stack,
+    ):
+        await _mesh_of_three(istiod, port)
+        meshes = [await stack.enter_async_context(member(istiod, mode, wait=30.0)) for _ in range(12)]
+        clients = [GreeterClient(mesh) for mesh in meshes]
+        await asyncio.gather(*(settle(client, {"v1", "v2"}, limit=30) for client in clients))
+        failed = [await stack.enter_async_context(under_load(client, 1, 0.02)) for client in clients]
+        await istiod.restart()
+        await until(lambda: _watched_by(istiod, 12), 30)
+        await asyncio.sleep(0.5)
+        assert len(await istiod.watchers()) == 12
+        assert [failures for failures in failed if failures] == []
+
+
+async def _watched_by(istiod: Istiod, count: int) -> bool:
+    return len(await istiod.watchers()) == count
 
 
 @both("Service deleted while istiod was away")
