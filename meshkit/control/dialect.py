@@ -29,6 +29,8 @@ from envoy_data_plane.envoy.config.cluster import v3 as clusters
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as endpoints
 
+from meshkit.observe.log import event_logger
+
 from .catalog import View
 from .dialect_routes import route_configuration
 from .encoding import Encoded, encode, encoded
@@ -44,6 +46,7 @@ __all__ = ["BURST", "DubboGoView", "Plane", "Told", "at_home", "dialect_of", "do
 BURST = 0.1
 """Seconds in which the requests of a new stream come that a client with state sends at once."""
 
+_LOG = event_logger("meshkit.control")
 _DEBUG_PORT = 8080  # of /debug/adsz; it cannot be told another
 _GONE = 256  # endpoints of a cluster that are remembered though they are gone
 _HOME_PORT = 80
@@ -124,20 +127,24 @@ class DubboGoView(View):
 
     def named(self, type_url: str, names: Iterable[str]) -> dict[str, Encoded]:
         """Endpoints and routes of these names; hollow where there is nothing."""
-        make_one = {EDS: self._assignment, RDS: self._routes}.get(type_url)
-        return {name: make_one(name) for name in names} if make_one else {}
+        make_one = {EDS: self._assignments, RDS: self._routes}.get(type_url)
+        return dict(make_one(names)) if make_one else {}
 
     def certain(self, type_url: str, name: str) -> bool:
         """Whether a resource that is not there is gone: endpoints are that were told of since the start."""
         return self.settled or (type_url == EDS and bool(self.told.endpoints.get(name)))
 
-    def _assignment(self, name: str) -> Encoded:
+    def _assignments(self, names: Iterable[str]) -> Iterator[tuple[str, Encoded]]:
+        home = self.home
+        return ((name, self._assignment(name, home)) for name in names)
+
+    def _assignment(self, name: str, home: ClusterName) -> Encoded:
         cluster = ClusterName.parse(name)
         if cluster is None:
             return _assignment(name)  # the client asks for "" too
         if cluster == self.plane.cluster:
             return _assignment(name, ((self.plane.ip, self.plane.port),))
-        own = ((self.ip, 1),) if cluster == self.home else ()
+        own = ((self.ip, 1),) if cluster == home else ()
         if cluster == self.own_home:
             return _assignment(name, own=own)
         self.told.clusters[name] = None
@@ -149,9 +156,13 @@ class DubboGoView(View):
             if not one.address.startswith("unix:"):
                 yield (f"::ffff:{one.address}" if one.address == self.ip else one.address), one.port
 
-    def _routes(self, name: str) -> Encoded:
-        found = route_configuration(self.catalog.world, name, self.proxy)
-        return encoded(RDS, name, encode(found), hollow=not found.virtual_hosts)
+    def _routes(self, names: Iterable[str]) -> Iterator[tuple[str, Encoded]]:
+        for name in names:
+            try:
+                found = route_configuration(self.catalog.world, name, self.proxy)
+                yield name, encoded(RDS, name, encode(found), hollow=not found.virtual_hosts)
+            except (ValueError, TypeError, OverflowError) as error:  # one resource must not end every stream
+                _LOG.error("resource cannot be made", type="RDS", name=name, exc_info=error)
 
 
 def _own_host(pod: str) -> str:
@@ -165,6 +176,7 @@ def _home(world: World, pod: str, ip: str) -> ClusterName | None:
         (ClusterName(port, "", host), one)
         for host, service in world.services.items()
         for port, found in service.endpoints.items()
+        if service.routed(port)
         for one in found
     ]
     named = (cluster for cluster, one in served if one.workload.split(";")[:2] == [name, namespace])

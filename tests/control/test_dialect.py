@@ -11,7 +11,18 @@ from envoy.config.core.v3.health_check_pb2 import HealthStatus
 
 from meshkit.control.catalog import Catalog, View
 from meshkit.control.dialect import Plane, Told, at_home, dialect_of, doubts, shown_metadata, view_for
-from meshkit.control.model import DestinationRule, Meta, Port, ServiceEntry, Subset, WorkloadEntry
+from meshkit.control.model import (
+    Destination,
+    DestinationRule,
+    HttpRoute,
+    Meta,
+    Port,
+    RouteDestination,
+    ServiceEntry,
+    Subset,
+    VirtualService,
+    WorkloadEntry,
+)
 from meshkit.control.naming import CDS, EDS, LDS, RDS, Proxy
 from meshkit.control.node import Node
 from meshkit.control.registration import read_registration
@@ -134,6 +145,17 @@ def test_its_own_address_is_in_the_cluster_of_its_workload_and_never_called():
     }
     assert endpoints(found, f"outbound|20000||{HOST}") == {("127.0.0.2", 20000): "UNKNOWN"}
     assert endpoints(found, "outbound|80||other-1.default.svc.cluster.local") == {}
+
+
+def test_routes_that_cannot_be_made_end_no_stream(caplog):
+    rules = join([*_too_heavy()], world(V1, V2).services.values())
+    assert view(rules).named(RDS, [f"{HOST}:80", "a:1"]).keys() == {"a:1"}
+    assert "resource cannot be made" in caplog.text
+
+
+def _too_heavy() -> Iterable[VirtualService]:
+    parts = tuple(RouteDestination(Destination(HOST), 2**32 - 1) for _ in range(2))
+    yield VirtualService(Meta("VirtualService", "greeter", "default"), (HOST,), (HttpRoute(route=parts),))
 
 
 def test_its_own_address_tells_where_it_belongs_too_and_is_there_once():
