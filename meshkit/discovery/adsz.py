@@ -36,6 +36,8 @@ __all__ = ["PublishedInterfaces"]
 
 _LOG = event_logger("meshkit.discovery")
 _EAGER = BackoffPolicy(initial=0.1, multiplier=1.6, jitter=0.2, maximum=10.0)
+_LONGEST_FAULT = 200  # characters
+_MOST_REPORTS = 1000  # what others publish must not fill our log
 _SLOW = BackoffPolicy(initial=30.0, multiplier=1.0, jitter=0.2, maximum=30.0)
 
 
@@ -87,7 +89,7 @@ class PublishedInterfaces:
         """One look; gives what says when the next is due."""
         try:
             pages = await asyncio.to_thread(read_pages, self._source, self._headers())
-            self._take(await self._slicer.run(_published(pages)))
+            await self._slicer.run(self._take(pages))
         except (PageFailed, ConfigError) as error:
             self._fail(str(error))
         self._used, self._asked = self._asked, set()
@@ -123,13 +125,16 @@ class PublishedInterfaces:
             _LOG.warning("published interfaces are not read", url=self._source.url, error=problem)
         self._problem = problem
 
-    def _take(self, found: _Found) -> None:
+    def _take(self, pages: Iterable[str]) -> Generator[None, None, None]:
+        """Make the map of the pages; pauses often, for they may be long."""
+        found = yield from _published(pages)
         self._problem = ""
         self._failing.reset()
-        for fault in found.faults:
-            self._report(fault, "published interfaces that make no sense", fault=fault)
+        for fault, client in found.faults.items():
+            self._report(fault, "published interfaces that make no sense", fault=fault, client=client)
         known: dict[str, HostPort] = {}
         for interface, places in found.places.items():
+            yield
             known[interface] = chosen = _choose(places, self._known.get(interface))
             if len(places) > 1 and interface in self._asked:
                 hosts = tuple(sorted(f"{place.host}:{place.port}" for place in places))
@@ -139,7 +144,7 @@ class PublishedInterfaces:
         self._known = known
 
     def _report(self, key: object, event: str, **facts: object) -> None:
-        if key not in self._reported:
+        if key not in self._reported and len(self._reported) < _MOST_REPORTS:
             self._reported.add(key)
             _LOG.warning(event, url=self._source.url, **facts)
 
@@ -149,10 +154,11 @@ class PublishedInterfaces:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the pages say: for each interface, how many nodes publish it at each place."""
+    """What the pages say: for each interface, how many nodes publish it at each place. ``faults``: what makes no sense,
+    with a client that says it."""
 
     places: dict[str, Counter[HostPort]]
-    faults: list[str]
+    faults: dict[str, str]
 
 
 def _published(pages: Iterable[str]) -> Generator[None, None, _Found]:
@@ -160,12 +166,12 @@ def _published(pages: Iterable[str]) -> Generator[None, None, _Found]:
     there is none without. Raises PageFailed for what is not istiod's page."""
     exact: dict[str, Counter[HostPort]] = {}  # by interface, or group/interface:version
     any_pair: dict[str, Counter[HostPort]] = {}
-    faults: list[str] = []
+    faults: dict[str, str] = {}
     for client in chain.from_iterable(map(_clients, pages)):
         for key, value in _labels(client, faults).items():
             parts, place = key.split(":"), _place(value)
             if len(parts) != 4 or parts[0] != "providers" or place is None:
-                faults.append(f"{client.get('connectionId')}: {key!r}: {value!r}")
+                faults[f"{key!r}: {value!r}"[:_LONGEST_FAULT]] = str(client.get("connectionId"))
                 continue
             asked = ServiceKey(parts[1], group=parts[3], version=parts[2])
             exact.setdefault(str(asked), Counter())[place] += 1
@@ -177,7 +183,7 @@ def _published(pages: Iterable[str]) -> Generator[None, None, _Found]:
 def _clients(page: str) -> Generator[dict[str, Any], None, None]:
     """The entries of ``clients``, one after the other."""
     start = page.find('"totalClients"')
-    if not page.lstrip().startswith("{") or start < 0:
+    if not page[:64].lstrip().startswith("{") or start < 0:
         raise PageFailed(f"it is not istiod's page; {REACH}")
     at = page.find("[", max(page.find('"clients"', start), 0)) + 1 if '"clients"' in page else 0
     decoder = json.JSONDecoder()
@@ -187,8 +193,8 @@ def _clients(page: str) -> Generator[dict[str, Any], None, None]:
             return
         try:
             client, at = decoder.raw_decode(page, at)
-        except ValueError as error:
-            raise PageFailed(f"the page is cut or mangled: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise PageFailed(f"the page is cut or mangled: {error}; {REACH}") from None
         if isinstance(client, dict):
             yield client
 
@@ -199,23 +205,24 @@ def _skip(page: str, at: int) -> int:
     return at
 
 
-def _labels(client: dict[str, Any], faults: list[str]) -> dict[str, Any]:
+def _labels(client: dict[str, Any], faults: dict[str, str]) -> dict[str, Any]:
     try:
         text = client["metadata"]["LABELS"]["DUBBO_GO"]
         value: Any = json.loads(text) if text else {}
     except (KeyError, TypeError):
         return {}
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict):
         return cast("dict[str, Any]", value)
-    faults.append(f"{client.get('connectionId')}: DUBBO_GO is no JSON object")
+    faults["DUBBO_GO is no JSON object"] = str(client.get("connectionId"))
     return {}
 
 
 def _place(value: Any) -> HostPort | None:
     host, _, port = str(value).rpartition(":")
-    return HostPort(host, int(port)) if host and port.isdecimal() and 0 < int(port) < 65536 else None
+    good = host and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536
+    return HostPort(host, int(port)) if good else None
 
 
 def _choose(places: Counter[HostPort], before: HostPort | None) -> HostPort:

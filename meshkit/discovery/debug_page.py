@@ -25,7 +25,7 @@ _PORT = 15014  # of istiod's Service; its pods also have the page on 8080
 _ISTIOD_PORTS = ("15010", "15012")
 _LIMIT = 64 << 20  # bytes; a client of the mesh takes some KB of the page
 _PATIENCE = 5.0  # seconds without a byte
-_WHOLE = 30.0  # seconds for all of it
+_WHOLE = 10.0  # seconds for all of it
 _PUBLISH = "or publish interfaces by VirtualService: meshkit k8s mapping"
 _NEXT = {
     401: f"it wants a service-account token (MESHKIT_TOKEN_FILE); {_PUBLISH}",

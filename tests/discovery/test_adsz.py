@@ -135,6 +135,7 @@ async def test_the_token_is_shown_and_read_again(tmp_path: Path) -> None:
         ("302 Found", "", "302 Found; check MESHKIT_DEBUG_URL"),
         ("200 OK", "<html>", "it is not istiod's page"),
         ("200 OK", page(client({}))[:-30], "cut or mangled"),
+        ("200 OK", page(1)[:-4] + "[" * 100_000, "cut or mangled"),
     ],
 )
 async def test_a_page_that_fails_is_said_once_and_heals(status: str, body: str, said: str) -> None:
@@ -182,17 +183,26 @@ async def test_two_hosts_for_one_interface_are_reported_once_and_do_not_flap() -
 
 
 async def test_what_makes_no_sense_is_skipped_and_said() -> None:
-    bad = {"providers:a.B::": "nowhere", "consumers:a.B::": "a.b:80", "providers:a.B": "a.b:80"}
+    bad = {
+        "providers:a.C::": "a.b:" + "9" * 5000,
+        "providers:a.B::": "nowhere",
+        "consumers:a.B::": "a.b:80",
+        "providers:a.B": "a.b:80",
+    }
     with captured_events() as events:
         async with debug_server() as server, reading(server) as strategy:
-            server.body = page({}, 1, client("{"), client("[1]"), client({**bad, **published("a.b:80")}))
+            server.body = page(
+                {}, 1, client("{"), client("[" * 100_000), client("[1]"), client({**bad, **published("a.b:80")})
+            )
             await until(lambda: strategy.locate(GREETER) == HostPort("a.b", 80))
     assert sorted(event["fault"] for event in events) == [
-        "app-1.demo-1: 'consumers:a.B::': 'a.b:80'",
-        "app-1.demo-1: 'providers:a.B': 'a.b:80'",
-        "app-1.demo-1: 'providers:a.B::': 'nowhere'",
-        "app-1.demo-1: DUBBO_GO is no JSON object",
+        "'consumers:a.B::': 'a.b:80'",
+        "'providers:a.B': 'a.b:80'",
+        "'providers:a.B::': 'nowhere'",
+        "'providers:a.C::': 'a.b:" + "9" * 176,
+        "DUBBO_GO is no JSON object",
     ]
+    assert {event["client"] for event in events} == {"app-1.demo-1"}
 
 
 async def test_an_entry_with_version_and_group_counts_where_there_is_none_without() -> None:
