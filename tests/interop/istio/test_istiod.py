@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.istiod import Istiod, Refused, token
+from tests.support.world import until
 
 pytestmark = pytest.mark.interop
 
@@ -37,6 +38,15 @@ async def test_it_comes_back_on_the_same_ports_with_the_same_root(own_istiod: Is
     ports, root = own_istiod.ports, own_istiod.root_cert.read_bytes()
     await own_istiod.restart()
     assert (own_istiod.ports, own_istiod.root_cert.read_bytes()) == (ports, root)
+
+
+async def test_its_mesh_config_is_read_again(own_istiod: Istiod) -> None:
+    own_istiod.mesh_config("trustDomain: example.org\n")
+
+    async def read() -> bool:
+        return "example.org" in str(await own_istiod.debug("mesh"))
+
+    await until(read)
 
 
 def test_a_token_has_three_parts() -> None:

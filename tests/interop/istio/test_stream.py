@@ -176,6 +176,7 @@ async def test_a_rule_that_we_cannot_obey_is_refused_with_a_reason(istiod: Istio
             async with under_load(client) as failures:
                 await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1}, **greek), routes({"v2": 1})))
                 await until(lambda: _true(mesh._discovery.statistics().stream.nacks == 1))
+                await until(lambda: _says(istiod, "Greek"))
                 await settle(client, {"v1"})
                 await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
                 await settle(client, {"v2"})
@@ -225,6 +226,11 @@ async def test_garbage_harms_no_running_traffic(istiod: Istiod, mode: Any) -> No
         assert failures == []
         said = {event["event"] for event in events if event["log_level"] == "warning"}
         assert said == {"resources refused", "ADS response cannot be decoded"}
+
+
+async def _says(istiod: Istiod, word: str) -> bool:
+    """What `istioctl proxy-status` shows of a NACK."""
+    return word in str(await istiod.debug("syncz"))
 
 
 async def _streams(mesh: Mesh, count: int) -> bool:
