@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from meshkit.errors import ConfigError
 
@@ -120,7 +120,7 @@ def render(manifests: Sequence[Mapping[str, Any]]) -> str:
 def _lines(value: Any) -> Iterator[str]:
     """A value that is not empty, as the lines of a YAML block."""
     if isinstance(value, Mapping):
-        for key, item in value.items():
+        for key, item in cast("Mapping[str, Any]", value).items():
             yield from _entry(f"{_scalar(key)}:", item)
     else:
         for item in value:
