@@ -1,6 +1,6 @@
 """Run benchmarks by name, print one table, and write JSON and a picture; or make the README's table of a record.
 
-``python -m benchmarks [NAME...] [--all] [--quick] [--json FILE] [--picture FILE]``
+``python -m benchmarks [NAME...] [--all] [--quick] [--pinned] [--json FILE] [--picture FILE]``
 ``python -m benchmarks report FILE``
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import record
+from benchmarks import cores, record
 from benchmarks.picture import picture
 from benchmarks.report import Row, absent, machine, table
 
@@ -44,6 +44,7 @@ def main() -> None:
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all but {', '.join(ON_REQUEST)}"
     )
     parser.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--pinned", action="store_true", help="each end on a core of its own, in every run")
     parser.add_argument("--quick", action="store_true", help="shorter and noisier")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write a record, which `report FILE` publishes")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw the figures as SVG")
@@ -51,6 +52,7 @@ def main() -> None:
     if unknown := sorted(set(options.names) - set(known)):
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(known)}")
     names = known if options.all else options.names or NAMES
+    cores.always = options.pinned
     print(machine(), flush=True)
     modules = {name: import_module(f"benchmarks.{name}") for name in names}
     rows = [row for name, module in modules.items() for row in _run(name, module, options.quick)]

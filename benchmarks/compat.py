@@ -11,7 +11,7 @@ _THEIRS, _OURS = "grpclib", "grpclib's API on meshkit"
 
 def rows(quick: bool) -> list[Row]:
     """Small unary calls and ping-pong, with 64 in flight."""
-    count, calls, turns = (2, 2_000, 20) if quick else (5, 8_000, 50)
+    count, calls, turns = (2, 2_000, 20) if quick else (3, 8_000, 50)
     chats = Load("chat", 64, 128, turns)
     return [
         *_compared("existing code, unary, 64 in flight", "calls/s", Load(in_flight=64, calls=calls), 1, count),

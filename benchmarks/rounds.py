@@ -38,7 +38,7 @@ class Run:
 
     ``loop``: "uvloop" or "asyncio", at both ends.  ``tls``: a folder that `benchmarks.tls` made; "" is plaintext.
     ``proxies``: two Envoys on the way.  ``site``: a folder with another meshkit than the repository's.
-    ``pinned``: each end on a core of its own.
+    ``pinned``: each end on a core of its own, see `benchmarks.cores`.
     """
 
     stack: str
@@ -47,7 +47,7 @@ class Run:
     tls: str = ""
     proxies: bool = False
     site: str = ""
-    pinned: bool = True
+    pinned: bool = False
 
 
 class Serving(NamedTuple):
@@ -61,7 +61,7 @@ class Serving(NamedTuple):
 def serving(run: Run) -> Iterator[Serving]:
     """The server of ``run`` in a process of its own, ended afterwards."""
     words = _words(run, "serve")
-    with cores.on(cores.SERVER if run.pinned else set()):
+    with cores.on(cores.SERVER, run.pinned):
         server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(run))
     try:
         assert server.stdout is not None
@@ -85,7 +85,7 @@ def client(run: Run, port: int) -> Figures:
     load = run.load
     words = [*_words(run, "client"), "--port", str(port), "--in-flight", str(load.in_flight)]
     words += ["--calls", str(load.calls), "--size", str(load.size)]
-    with cores.on(cores.CLIENT if run.pinned else set()):
+    with cores.on(cores.CLIENT, run.pinned):
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=120, env=_environment(run))
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
 

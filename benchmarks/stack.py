@@ -54,7 +54,7 @@ def _busy(quick: bool, count: int) -> Iterator[Row]:
         else:
             yield absent(title, grpc_go_lacks(), f">= {goal:g}")
     yield from _costs(name, results)
-    yield from _shared(runs, count)
+    yield from _apart(runs, count)
 
 
 def _alone(quick: bool, count: int) -> Iterator[Row]:
@@ -70,17 +70,25 @@ def _alone(quick: bool, count: int) -> Iterator[Row]:
         yield at_most(f"{name}: meshkit / grpc-go", ratios(ours, p50(results, "grpc-go")), "x", 1.2)
     else:
         yield absent(f"{name}: meshkit / grpc-go", grpc_go_lacks(), "<= 1.2")
+    yield from _alone_apart(runs, count)
 
 
-def _shared(runs: Mapping[str, Run], count: int) -> Iterator[Row]:
-    """The same with no core of its own for either end: grpc.aio's threads may use all of them then."""
-    name = "unary, 64 in flight, not pinned"
-    free = {
-        label: replace(run, pinned=False) for label, run in runs.items() if label in ("meshkit", "grpc.aio", "grpc-go")
-    }
-    results = rounds(free, count)
+def _alone_apart(runs: Mapping[str, Run], count: int) -> Iterator[Row]:
+    name = "unary, 1 in flight, p50, a core for each end"
+    stacks = [label for label in ("meshkit", "raw echo", "grpc-go") if label in runs]
+    results = rounds({label: replace(runs[label], pinned=True) for label in stacks}, count)
+    yield from (figure(f"{name}: {label}", p50(results, label), "us") for label in results)
+    for peer in stacks[1:]:
+        yield figure(f"{name}: meshkit / {peer}", ratios(p50(results, "meshkit"), p50(results, peer)), "x")
+
+
+def _apart(runs: Mapping[str, Run], count: int) -> Iterator[Row]:
+    """The same with a core for each end."""
+    name = "unary, 64 in flight, a core for each end"
+    stacks = [label for label in ("meshkit", "grpc.aio", "grpc-go") if label in runs]
+    results = rounds({label: replace(runs[label], pinned=True) for label in stacks}, count)
     yield from (figure(f"{name}: {label}", rate(results, label), "calls/s") for label in results)
-    for peer in list(results)[1:]:
+    for peer in stacks[1:]:
         yield figure(f"{name}: meshkit / {peer}", ratios(rate(results, "meshkit"), rate(results, peer)), "x")
 
 
