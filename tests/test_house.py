@@ -37,11 +37,13 @@ FORBIDDEN = (
     "meshkit.control",
     "meshkit.cli",
     "meshkit.net.server",
+    "meshkit.net.server_stream",
+    "meshkit.rpc.compat.handlers",
     "meshkit.rpc.server",
     "meshkit.rpc.reflection",
     "meshkit_codegen",
 )
-MOST_MODULES = 180
+MOST_MODULES = 185  # of meshkit and of what it brings along; 176 at the time of writing
 _PLAIN_CLIENT = """
 import asyncio, sys
 import meshkit

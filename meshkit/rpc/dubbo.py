@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from meshkit.metadata import RawHeaders
-from meshkit.net import ServerStream
 from meshkit.status import Status
 
 from .compat import GrpclibCompat
 from .method import Method, Rep
 
 if TYPE_CHECKING:
+    from meshkit.net import ServerStream
+
     from .caller import Caller
     from .exchange import Exchange
     from .server_call import Route
