@@ -10,7 +10,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import Body, ErrorCode, HalfClosed, Headers, Message, Reset, Stream, Trailers, UnaryRequest, Writable
+from meshkit.wire import (
+    Body,
+    ErrorCode,
+    Fault,
+    HalfClosed,
+    Headers,
+    Message,
+    Reset,
+    Stream,
+    Trailers,
+    UnaryRequest,
+    Writable,
+)
 
 from .events import Handlers
 from .link import LOG
@@ -70,6 +82,7 @@ class Admission:
             Message: self._message,
             HalfClosed: self._half_closed,
             Trailers: self._half_closed,
+            Fault: self._fault,
             Reset: self._reset,
             Writable: self._writable,
         }
@@ -162,6 +175,9 @@ class Admission:
             self._answer_late(event.stream)
         elif self._bodies is not None:
             self._bodies.end(event.stream)
+
+    def _fault(self, event: Fault) -> None:
+        LOG.warning("%s: stream %d: %s", self._link.peer, event.stream_id, event.reason)
 
     def _reset(self, event: Reset) -> None:
         if self._later and (later := self._later.pop(event.stream.id, None)) is not None:

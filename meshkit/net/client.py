@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from meshkit.metadata import RawHeaders
 from meshkit.wire import (
     ErrorCode,
-    Fault,
     GoAway,
+    HeadersTooLarge,
     PingReceived,
     Pong,
     Role,
@@ -43,6 +43,7 @@ __all__ = ["REST", "ClientConnection", "ClientStatistics"]
 
 REST = "unused for long"  # the `ending` of a connection that nobody needs
 
+_RESOURCE_EXHAUSTED = 8
 _ROTATE_AT = 2**31 * 3 // 4  # wire checklist 17
 
 
@@ -96,7 +97,6 @@ class ClientConnection(Link):
             **Responses(self).handlers,
             SettingsChanged: self._settings,
             GoAway: self._go_away,
-            Fault: self.faulted,
             Terminated: self.terminated,
             PingReceived: _ignore,
             Pong: _ignore,
@@ -136,7 +136,7 @@ class ClientConnection(Link):
         that it may compress, too, which it is not otherwise.  ``max_receive`` overrides the receive
         limit in bytes.  At ``deadline`` (loop time) the sink is told.  Where the server's MAX_CONCURRENT_STREAMS is
         reached the call waits its turn.
-        Raises `ConnectionLost` when closed or going away.
+        Raises `ConnectionLost` when closed or going away, `HeadersTooLarge` for more than the server takes.
         """
         if not self.ready:
             raise ConnectionLost(self.address.text, self.ending or "it is going away")
@@ -146,54 +146,55 @@ class ClientConnection(Link):
         if deadline is not None and deadline < self.deadlines.earliest:
             self.deadlines.note(deadline)
         request = self._fields(path, authority, encoding, accept, fields)
-        if self._waiting:
-            self._wait(call, (request, encoding, max_receive), message, end)
-        elif end and message is not None and encoding is None:
-            try:
-                stream = self.engine.open_unary(request, message, call, max_receive)
-            except StreamsExhausted:
-                self._wait(call, (request, encoding, max_receive), message, end)
+        try:
+            if self._waiting:
+                raise StreamsExhausted
+            if not end or message is None or encoding is not None:
+                self._start(call, (request, encoding, max_receive), message, end)
                 return call
-            call.stream = stream
-            self.opened_id = stream_id = stream.id
-            if stream_id > _ROTATE_AT:
-                self.retire("stream identifiers run out")
-            if not self.waking:
-                self.wake()
-        elif not self._start(call, request, encoding, max_receive, end and message is None):
-            self._wait(call, (request, encoding, max_receive), message, end)
-        elif message is not None and call.stream is not None:
-            self.engine.send_message(call.stream, message, end=end, compressed=encoding is not None)
+            call.stream = stream = self.engine.open_unary(request, message, call, max_receive)
+        except StreamsExhausted:
+            call.wait((request, encoding, max_receive), message, end)
+            self._waiting.append(call)
+            return call
+        except HeadersTooLarge:
+            self.over(call)
+            raise
+        self.opened_id = stream_id = stream.id
+        if stream_id > _ROTATE_AT:
+            self.retire("stream identifiers run out")
+        if not self.waking:
+            self.wake()
         return call
 
-    def _wait(self, call: ClientStream, opening: Opening, message: bytes | None, end: bool) -> None:
-        call.wait(opening, message, end)
-        self._waiting.append(call)
-
-    def _start(
-        self, call: ClientStream, request: RawHeaders, encoding: bytes | None, max_receive: int | None, end: bool
-    ) -> bool:
-        """Open a stream for ``call``; False where the server's limit is reached."""
-        try:
-            stream = self.engine.open_stream(request, end=end, context=call, max_message=max_receive)
-        except StreamsExhausted:
-            return False
+    def _start(self, call: ClientStream, opening: Opening, message: bytes | None, end: bool) -> None:
+        """Open a stream for ``call``. Raises StreamsExhausted and HeadersTooLarge."""
+        request, encoding, max_receive = opening
+        ends = end and message is None
+        stream = self.engine.open_stream(request, end=ends, context=call, max_message=max_receive)
         if encoding is not None:
             stream.send_encoding = encoding
         call.stream = stream
         self.opened_id = stream.id
         if stream.id > _ROTATE_AT:
             self.retire("stream identifiers run out")
+        if message is not None:
+            self.engine.send_message(stream, message, end=end, compressed=encoding is not None)
         self.wake_later()  # what follows the headers is sent with them
-        return True
 
     def _start_waiting(self) -> None:
         waiting = self._waiting
         while waiting and self.ready:
             call = waiting[0]
             assert call.opening is not None
-            if not self._start(call, *call.opening, False):
+            try:
+                self._start(call, call.opening, None, False)
+            except StreamsExhausted:
                 break
+            except HeadersTooLarge as error:  # the limit came after the call
+                waiting.popleft()
+                self.end(call, Outcome(_RESOURCE_EXHAUSTED, str(error)))
+                continue
             waiting.popleft()
             call.replay()
             if call.writable:

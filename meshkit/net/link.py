@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Sequence
 from typing import cast
 
-from meshkit.wire import Connection, ErrorCode, Fault, Limits, Role, Terminated
+from meshkit.wire import Connection, ErrorCode, Limits, Role, Terminated
 
 from .address import peer_text
 from .chores import Chores
@@ -188,10 +188,6 @@ class Link(asyncio.Protocol):
         """The TLS session, None for plaintext."""
         found = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
         return cast("ssl.SSLObject | None", found)
-
-    def faulted(self, event: Fault) -> None:
-        """The peer broke the rules on a stream that nobody here knows."""
-        LOG.warning("%s: stream %d: %s", self.peer, event.stream_id, event.reason)
 
     def terminated(self, event: Terminated) -> None:
         """The engine gave the connection up: let its last bytes leave, then close."""

@@ -9,10 +9,22 @@ from __future__ import annotations
 from typing import Protocol
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import Connection, ErrorCode, HalfClosed, Headers, Message, Reset, Trailers, UnaryResponse, Writable
+from meshkit.wire import (
+    Connection,
+    ErrorCode,
+    Fault,
+    HalfClosed,
+    Headers,
+    Message,
+    Reset,
+    Trailers,
+    UnaryResponse,
+    Writable,
+)
 
 from .client_stream import ClientStream
 from .events import Handlers
+from .link import LOG
 from .outcome import Outcome, from_http, from_loss, from_reset, from_trailers, not_grpc, without_trailers
 from .reading import Reading
 
@@ -50,6 +62,7 @@ class Responses:
             Message: self._message,
             Trailers: self._trailers,
             HalfClosed: self._half_closed,
+            Fault: self._fault,
             Reset: self._reset,
             Writable: self._writable,
         }
@@ -109,6 +122,9 @@ class Responses:
         call: ClientStream = event.stream.context
         if not call.over:
             self._owner.end(call, without_trailers("no trailers"))
+
+    def _fault(self, event: Fault) -> None:
+        LOG.warning("%s: stream %d: %s", self._owner.peer, event.stream_id, event.reason)
 
     def _reset(self, event: Reset) -> None:
         call: ClientStream = event.stream.context

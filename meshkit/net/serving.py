@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from meshkit.wire import ErrorCode, Fault, GoAway, PingReceived, Pong, Role, SettingsChanged, Terminated
+from meshkit.wire import ErrorCode, GoAway, PingReceived, Pong, Role, SettingsChanged, Terminated
 
 from .admission import Admission
 from .bodies import Bodies
@@ -84,7 +84,6 @@ class ServerConnection(Link):
             Pong: self._pong,
             GoAway: self._go_away,
             SettingsChanged: _ignore,
-            Fault: self.faulted,
             Terminated: self.terminated,
         }
 

@@ -15,6 +15,7 @@ from meshkit.errors import RpcError
 from meshkit.metadata import EMPTY, MetadataLike, RawHeaders
 from meshkit.net import ClientConnection, ClientStream, Outcome, Timer, Timers
 from meshkit.tasks import Scope
+from meshkit.wire import HeadersTooLarge
 
 from .inbox import Inbox
 from .invocation import CANCELLED, Invocation, deadline_outcome, error_of, lenient_metadata
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_REPLAY", "Attempts", "stream_attempt"]
 
 MAX_REPLAY = 256 << 10
+_RESOURCE_EXHAUSTED = 8
 
 
 def final(outcome: Outcome) -> None:
@@ -141,17 +143,23 @@ class Attempts(Invocation):
         replay = self._replay or []
         whole = self._ended_local and len(replay) <= 1  # headers, message and end in one go
         options = self.options
-        stream = connection.open(
-            self.method.path_bytes,
-            self.wire_fields(time.monotonic()),
-            self,
-            authority=options.authority.encode() if options.authority else None,
-            message=replay[0] if replay else None,
-            end=whole,
-            encoding=options.compression.encode() if options.compression else None,
-            accept=options.accept_compression,
-            max_receive=options.max_receive,
-        )
+        try:
+            stream = connection.open(
+                self.method.path_bytes,
+                self.wire_fields(time.monotonic()),
+                self,
+                authority=options.authority.encode() if options.authority else None,
+                message=replay[0] if replay else None,
+                end=whole,
+                encoding=options.compression.encode() if options.compression else None,
+                accept=options.accept_compression,
+                max_receive=options.max_receive,
+            )
+        except HeadersTooLarge as error:
+            outcome = Outcome(_RESOURCE_EXHAUSTED, str(error))
+            decide(outcome)
+            self._finish(outcome, error_of(outcome))
+            return
         self.attempts += 1
         self.peer, self._decide, self._stream = connection.peer, decide, stream
         for data in replay[1:]:

@@ -12,6 +12,7 @@ from meshkit.codec import DecodeError
 from meshkit.errors import Internal, Unimplemented
 from meshkit.metadata import EMPTY, Metadata, MetadataLike, RawHeaders
 from meshkit.net import ClientConnection, ClientStream, Outcome
+from meshkit.wire import HeadersTooLarge
 
 from .interceptor import Call, Interceptor, chain
 from .invocation import CANCELLED, Invocation, deadline_outcome, error_of, lenient_metadata
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Load", "UnaryCall", "unary_attempt"]
 
+_RESOURCE_EXHAUSTED = 8
 _UNIMPLEMENTED = 12  # also the word for a wrong number of replies (grpc/doc/statuscodes.md)
 
 
@@ -192,7 +194,10 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         self.peer = connection.peer
         future: asyncio.Future[Outcome] = asyncio.Future(loop=connection.loop)
         self._future = future
-        self._stream = stream = self._open(connection, fields)
+        try:
+            self._stream = stream = self._open(connection, fields)
+        except HeadersTooLarge as error:
+            return Outcome(_RESOURCE_EXHAUSTED, str(error))
         self.attempts += 1
         load.in_flight += 1
         try:

@@ -21,7 +21,7 @@ from .events import (
     UnaryResponse,
     Writable,
 )
-from .faults import StreamsExhausted
+from .faults import HeadersTooLarge, StreamsExhausted
 from .grpc import decode_status_message, encode_status_message, http_to_grpc, rst_to_grpc
 from .limits import Limits
 from .stream import Stream
@@ -37,6 +37,7 @@ __all__ = [
     "GoAway",
     "HalfClosed",
     "Headers",
+    "HeadersTooLarge",
     "InflateError",
     "Limits",
     "Message",

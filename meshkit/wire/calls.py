@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
 
-from .codes import END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MIN_FRAME_SIZE, Role
+from .codes import END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MAX_WINDOW, MIN_FRAME_SIZE, Role
 from .events import UnaryRequest, UnaryResponse
-from .faults import StreamsExhausted
+from .faults import HeadersTooLarge, StreamsExhausted
+from .hpack_table import OVERHEAD
 from .limits import Limits
 from .messages import PREFIX
 from .receiving import Receiving
@@ -50,10 +51,20 @@ class Calls(Receiving):
         self, fields: RawHeaders, *, end: bool = False, context: Any = None, max_message: int | None = None
     ) -> Stream:
         """Open a stream with a request's header fields (a tuple). ``context`` becomes the stream's; ``max_message``
-        replaces ``limits.max_receive_message`` for it. Raises StreamsExhausted where `can_open` is False."""
+        replaces ``limits.max_receive_message`` for it. Raises StreamsExhausted where `can_open` is False, and
+        HeadersTooLarge."""
+        self._check_list(fields)
         stream = self._open(context, max_message)
         self.send_headers(stream, fields, end=end)
         return stream
+
+    def _check_list(self, fields: RawHeaders) -> None:
+        """Hold a header list against the peer's limit; those among the encoder's frames were."""
+        limit = self.peer_max_header_list
+        if limit < MAX_WINDOW:
+            size = sum([len(name) + len(value) + OVERHEAD for name, value in fields])
+            if size > limit:
+                raise HeadersTooLarge(size, limit)
 
     def _open(self, context: Any, max_message: int | None) -> Stream:
         stream_id = self._next_id
@@ -71,8 +82,10 @@ class Calls(Receiving):
         self, fields: RawHeaders, message: bytes, context: Any = None, max_message: int | None = None
     ) -> Stream:
         """`open_stream`, and `send_message` with ``end``."""
-        stream = self._open(context, max_message)
         frame = self._encoder.frames.get(fields)
+        if frame is None:
+            self._check_list(fields)
+        stream = self._open(context, max_message)
         length = len(message)
         size = length + PREFIX
         if frame is None or size > self._frame_size or size > stream.send_window or size > self._send_window:

@@ -144,6 +144,7 @@ class Control(Sending):
             self._frame_size = min(value, _LARGEST_SENT_FRAME)
         elif name == Setting.MAX_HEADER_LIST_SIZE:
             self.peer_max_header_list = value
+            self._encoder.frames.clear()  # lists are held against the limit where they are encoded
         elif name == Setting.ENABLE_PUSH and value > self._is_server:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"SETTINGS_ENABLE_PUSH of {value}")
 

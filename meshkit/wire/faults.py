@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .codes import ErrorCode
 
-__all__ = ["ConnectionFault", "StreamFault", "StreamsExhausted"]
+__all__ = ["ConnectionFault", "HeadersTooLarge", "StreamFault", "StreamsExhausted"]
 
 _INTERNAL = 13
 
@@ -31,3 +31,10 @@ class StreamFault(Exception):
 
 class StreamsExhausted(Exception):
     """No stream can be opened now: the peer's limit is reached, a side is going away, or identifiers ran out."""
+
+
+class HeadersTooLarge(Exception):
+    """A request's header list is larger than the peer takes (RFC 9113 section 6.5.2); nothing of it was sent."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the request's headers are {size} bytes, and the server takes {limit} at most")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from meshkit.net import ClientOptions, ConnectionLost, Outcome, ServerOptions
-from meshkit.wire import Limits
+from meshkit.wire import HeadersTooLarge, Limits
 from tests.support import h2peer as h2
 from tests.support.calls import connected, eventually, serving, start, unary
 
@@ -480,3 +480,35 @@ async def test_reading_pauses_while_the_application_lags():
         assert (await other.outcome()).status == 0
         assert (await call.outcome()).status == 0
         assert connection.reading.unread == 0
+
+
+async def test_headers_larger_than_the_server_takes_are_not_sent():
+    async def play(peer):
+        got = await peer.until(h2.HEADERS)
+        assert dict(got.fields)[b":path"] == b"/test.Echo/Echo"
+        await peer.until(h2.HEADERS, stream=3)
+        await peer.rest()
+
+    async with h2.scripted(play, (6, 500)) as port, connected(port) as connection:
+        fits = unary(connection)
+        for more in ({"message": b"x", "end": True}, {}):  # a unary call, and a stream
+            with pytest.raises(HeadersTooLarge, match=r"headers are \d+ bytes, and the server takes 500 at most"):
+                start(connection, fields=((b"x-much", b"y" * 400),), **more)
+        assert connection.in_flight == 1
+        fits.stream.cancel()
+        unary(connection)
+        await asyncio.sleep(0.02)
+
+
+async def test_a_limit_on_headers_that_comes_later_holds_for_what_waits():
+    async def play(peer):
+        await peer.until(h2.HEADERS)
+        peer.send(h2.settings((3, 1), (6, 500)), h2.reset(1, 8))
+        await peer.rest()
+
+    async with h2.scripted(play, (3, 1)) as port, connected(port) as connection:
+        unary(connection)
+        waiting = unary(connection, fields=((b"x-much", b"y" * 400),))
+        outcome = await waiting.outcome()
+        assert (outcome.status, connection.in_flight) == (8, 0)
+        assert "the server takes 500 at most" in outcome.message

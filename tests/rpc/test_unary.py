@@ -283,3 +283,16 @@ async def test_headers_for_routing() -> None:
 def test_a_client_shows_where_it_is_bound() -> None:
     caller: Any = "somewhere"
     assert repr(EchoClient(caller)) == "EchoClient('somewhere')"
+
+
+async def test_headers_larger_than_the_server_takes_fail_here() -> None:
+    small = ServerOptions(limits=Limits(max_header_list_size=600))
+    async with calling(options=small) as echo:
+        assert await echo.unary(EchoRequest(text="a")) == EchoReply(text="a")
+        much = {"x-much": "y" * 500}
+        with pytest.raises(ResourceExhausted, match=r"headers are \d+ bytes, and the server takes 600 at most"):
+            await echo.unary(EchoRequest(text="b"), metadata=much)
+        with pytest.raises(ResourceExhausted, match="the server takes 600 at most"):
+            async for _ in echo.split(EchoRequest(text="c"), metadata=much):
+                pass
+        assert await echo.unary(EchoRequest(text="d")) == EchoReply(text="d")
