@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .server_call import Route
     from .unary import UnaryCall
 
-__all__ = ["DubboService", "ServiceKey", "Variants", "bind", "join", "other_case", "service"]
+__all__ = ["DubboService", "ServiceKey", "Variants", "bind", "join", "service", "spellings"]
 
 _GROUP, _VERSION = b"tri-service-group", b"tri-service-version"
 _NO_VERSION = "0.0.0"  # what Dubbo writes for none (org.apache.dubbo.common.BaseServiceMetadata)
@@ -143,11 +143,12 @@ def _key(method: Method[Any, Any], pair: tuple[bytes, bytes]) -> ServiceKey:
     return ServiceKey(method.service, *(part.decode("ascii", "replace") for part in pair))
 
 
-def other_case(path: str) -> str:
-    """``/api.Greeter/sayHello`` for ``/api.Greeter/SayHello`` and the other way round: Dubbo's interfaces name methods
-    as their language does."""
-    service, slash, rpc = path.rpartition("/")
-    return f"{service}{slash}{rpc[:1].swapcase()}{rpc[1:]}"
+def spellings(path: str) -> tuple[str, str]:
+    """What else a path may mean that nothing is served at: Pixiu leaves its first slash out, and Dubbo's interfaces
+    name methods as their language does, ``/api.Greeter/sayHello`` or ``/api.Greeter/SayHello``."""
+    full = path if path.startswith("/") else f"/{path}"
+    service, slash, rpc = full.rpartition("/")
+    return full, f"{service}{slash}{rpc[:1].swapcase()}{rpc[1:]}"
 
 
 # A client's calls.

@@ -17,7 +17,7 @@ from meshkit.status import Status
 
 from .compat.handlers import foreign_files, foreign_routes
 from .context import Context
-from .dubbo import DubboService, ServiceKey, Variants, join, other_case
+from .dubbo import DubboService, ServiceKey, Variants, join, spellings
 from .health import Health
 from .interceptor import Call, Interceptor, chain
 from .method import Method
@@ -166,7 +166,8 @@ class Server:
             route.start(route, stream)
 
     def _find(self, path: str) -> Route | Variants | None:
-        return self._routes.get(path) or self._routes.get(other_case(path))
+        found = (self._routes.get(one) for one in (path, *spellings(path)))
+        return next((route for route in found if route is not None), None)
 
     def _unknown(self, path: str) -> str:
         service = path.lstrip("/").rpartition("/")[0]

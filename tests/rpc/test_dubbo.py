@@ -176,11 +176,21 @@ async def test_methods_as_java_writes_them() -> None:
         assert (await UnaryCall(dubbo.bind(channel, group="g"), JAVAS, hello("x"))).message == "of g: hello x"
         with pytest.raises(Unimplemented, match="unknown method /api.Greeter/sayhello"):
             await UnaryCall(channel, Method("/api.Greeter/sayhello", bytes, bytes), b"")
-        for path in ("/api.Greeter/", "/"):
-            method = Method("/a.B/C", bytes, bytes)
-            object.__setattr__(method, "path_bytes", path.encode())
+        for path in ("/api.Greeter/", "/", "x"):
             with pytest.raises(Unimplemented):
-                await UnaryCall(channel, method, b"")
+                await UnaryCall(channel, at(path), hello("x"))
+
+
+async def test_paths_as_pixiu_writes_them() -> None:
+    async with served([Greeter()]) as channel:
+        assert (await UnaryCall(channel, at("api.Greeter/SayHello"), hello("x"))).message == "v1: hello x"
+
+
+def at(path: str) -> Method[HelloRequest, HelloReply]:
+    """A method whose path may be none."""
+    method = Method("/a.B/C", HelloRequest, HelloReply)
+    object.__setattr__(method, "path_bytes", path.encode())
+    return method
 
 
 def test_keys_as_text() -> None:
