@@ -48,6 +48,8 @@ class Greeter(GreeterBase):
         kind, _, rest = request.name.partition(":")
         if kind == "meta":
             return HelloReply(message=json.dumps(dict(ctx.metadata.pairs)))
+        if kind == "limit":
+            return HelloReply(message="no deadline" if ctx.deadline is None else "deadline")
         if kind == "trailer":
             ctx.set_initial_metadata({"resp-header": "h1"})
             ctx.set_trailing_metadata({"resp-trailer": "t1"})

@@ -110,7 +110,7 @@ class DubboServer:
 @contextmanager
 def dubbo_server(peer: str, folder: Path, group: str = "", version: str = "") -> Iterator[DubboServer]:
     """A server of one of `DUBBO` on a free port of 127.0.0.1; what it prints goes to ``folder``."""
-    port = _free_port()
+    port = free_port()
     output = folder / f"{peer}-{port}.log".replace(" ", "-")
     with output.open("wb") as log:
         command = _SERVERS[peer](peer, port, group, version)
@@ -133,7 +133,7 @@ def _await_ready(server: DubboServer) -> None:
         time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that was free a moment ago: these programs cannot tell which one they were given."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -169,14 +169,16 @@ async def go_client(peer: str, address: str, *arguments: str) -> Said:
     return await _run(str(binary), "-url", url, *arguments)
 
 
-async def java_client(folder: Path, address: str, *names: str, group: str = "", version: str = "") -> Said:
-    """Run dubbo-java's client, which makes unary calls for ``names`` and one of each kind of stream, with a timeout of
-    0.7 s for each unary one. It does not call addresses that start with 127, hence the host file."""
+async def java_client(
+    folder: Path, address: str, *names: str, group: str = "", version: str = "", timeout: int = 20_000
+) -> Said:
+    """Run dubbo-java's client, which makes unary calls for ``names``, of ``timeout`` milliseconds each, and one of each
+    kind of stream. It does not call addresses that start with 127, hence the host file."""
     hosts = folder / "hosts"
     hosts.write_text(f"127.0.0.1 greeter.test localhost {socket.gethostname()}\n")
     command = await asyncio.to_thread(java_peer, JAVA, "peer.Client", f"-Djdk.net.hosts.file={hosts}")
     target = f"greeter.test:{address.rpartition(':')[2]}"
-    return await _run(*command, target, "700", group, version, *names)
+    return await _run(*command, target, str(timeout), group, version, *names)
 
 
 async def _run(*command: str) -> Said:

@@ -38,7 +38,8 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
 
     async def round_of_calls() -> Said:
         async with served(Greeter()) as address:
-            return await java_client(tmp_path_factory.mktemp("java"), address)
+            names = ("x", "meta", "not-found", "plain-error", "details")
+            return await java_client(tmp_path_factory.mktemp("java"), address, *names)
 
     logging.disable(logging.CRITICAL)  # the handler that fails is meant to
     yield asyncio.run(round_of_calls())
@@ -134,14 +135,21 @@ async def test_deadlines(peer: str, name: str, tmp_path: Path) -> None:
     greeter = Greeter()
     async with served(greeter) as address:
         if peer == JAVA:
-            said = await java_client(tmp_path, address, name)
-            assert re.search("DEADLINE_EXCEEDED|Timeout after 700ms", of_name(said, name))  # ours, or its own
+            said = await java_client(tmp_path, address, "x", name, timeout=1000)  # a first call may be a slow one
+            assert re.search("DEADLINE_EXCEEDED|Timeout after 1000ms", of_name(said, name))  # ours, or its own
         else:
             said = await go_client(peer, address, "-name", name, "-timeout", "300ms")
             early = peer == GO33 and name.startswith("early")
             wanted = "incomplete envelope" if early else {GO33: "deadline_exceeded", GO31: "DeadlineExceeded"}[peer]
             assert wanted in said.result
         await asyncio.wait_for(greeter.cancelled.wait(), 5)
+
+
+@each("Triple: deadline and cancellation", GO33, GO31)
+async def test_their_streams_have_no_deadline(peer: str) -> None:
+    async with served(Greeter()) as address:
+        for kind, limit in (("unary", "deadline"), ("server", "no deadline"), ("bidi", "no deadline")):
+            assert set((await go_client(peer, address, "-name", "limit", "-kind", kind)).results) == {limit}
 
 
 @each("Triple: messages of megabytes")
