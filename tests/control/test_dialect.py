@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from envoy.config.core.v3.health_check_pb2 import HealthStatus
 
 from meshkit.control.catalog import Catalog, View
 from meshkit.control.dialect import Plane, Told, at_home, dialect_of, doubts, shown_metadata, view_for
+from meshkit.control.library import Library
 from meshkit.control.model import (
     Destination,
     DestinationRule,
@@ -287,3 +289,13 @@ def test_what_keeps_it_from_being_found_is_said():
     ]
     assert not [*doubts(found, registration, 8080), *doubts(lost, read_registration(who.id, {}), 8080)]
     assert not list(doubts(View(Catalog(World()), Proxy()), registration, None))
+
+
+def test_the_yaml_of_the_page_is_taken_as_it_is():
+    page = (Path(__file__).parents[2] / "docs" / "dubbo.md").read_text()
+    text = page.partition("# conf/greeter.yaml\n")[2].partition("```")[0]
+    library = Library()
+    library.update({"greeter.yaml": text.encode()})
+    found = view(join(library.resources.values()), node("greeter-v1.default"))
+    assert library.problems == () and not found.catalog.world.problems
+    assert endpoints(found, f"outbound|20000||{HOST}") == {("127.0.0.2", 20000): "UNKNOWN", (IP, 1): "UNHEALTHY"}
