@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
+from meshkit.guard import DEFAULT_POLICY
 from meshkit.route import find_virtual_host
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, Entry, EntryState, ResourceType
 from meshkit.xds.resources import (
@@ -269,7 +270,7 @@ def _why_absent(entry: Entry | None, otherwise: str) -> str:
 @lru_cache(maxsize=1024)
 def _route_to(cluster: str) -> VirtualHost:
     """A virtual host whose calls all go to one cluster."""
-    action = RouteAction((WeightedCluster(cluster, 1),))
+    action = RouteAction((WeightedCluster(cluster, 1),), retry=DEFAULT_POLICY)
     return VirtualHost(cluster, ("*",), (Route(PathMatch(StringMatch.PREFIX, "/"), action, name="default"),))
 
 

@@ -10,7 +10,8 @@ What a word means for a gRPC call:
   (grpc/doc/http-grpc-status-mapping.md). Other codes stand for UNKNOWN or for faults of the call itself; an
   application's own UNKNOWN must not be retried because of them, as Envoy would not.
 
-Without a policy: connect failures and refused streams, plus UNAVAILABLE for idempotent methods.
+Without a policy nothing is retried that may have reached a handler: Istio sends none for ``attempts: 0``, and its
+default, which is `DEFAULT_POLICY`, for a route without ``retries``.
 
 An attempt that the peer surely never handled is tried again once, at once, without counting, whatever the policy says,
 if it was the first (gRFC A6, "Transparent retries"). ``num_retries`` is obeyed as written, as Envoy does, without
@@ -29,11 +30,12 @@ from .outcome import STOP, AttemptOutcome
 
 __all__ = ["DEFAULT_POLICY", "RetryGuard", "backoff", "should_retry", "unknown_words"]
 
-DEFAULT_POLICY = RetryPolicy(retry_on=frozenset({"connect-failure", "refused-stream"}), num_retries=2)
-"""For calls whose route has no policy; as many retries as Istio's default."""
+DEFAULT_POLICY = RetryPolicy(
+    retry_on=frozenset({"connect-failure", "refused-stream", "unavailable", "cancelled"}), num_retries=2
+)
+"""Istio's for routes that say nothing of retries ; for routes of our own making."""
 
-IDEMPOTENT_POLICY = RetryPolicy(retry_on=DEFAULT_POLICY.retry_on | {"unavailable"}, num_retries=2)
-"""The same for methods that declare themselves idempotent or free of side effects."""
+_NO_POLICY = RetryPolicy(retry_on=frozenset(), num_retries=0)
 
 _STATUS_WORDS = {
     "cancelled": Status.CANCELLED,
@@ -70,15 +72,9 @@ def _statuses(policy: RetryPolicy) -> frozenset[int]:
     return frozenset(codes)
 
 
-def policy_or_default(policy: RetryPolicy | None, idempotent: bool) -> RetryPolicy:
-    """The policy in force for a call whose route has ``policy``."""
-    return policy or (IDEMPOTENT_POLICY if idempotent else DEFAULT_POLICY)
-
-
-def should_retry(policy: RetryPolicy | None, idempotent: bool, outcome: AttemptOutcome, attempt: int) -> bool:
+def should_retry(policy: RetryPolicy | None, outcome: AttemptOutcome, attempt: int) -> bool:
     """Whether to follow ``attempt`` (the first is 1), which ended in ``outcome``, with another one that counts."""
-    policy = policy_or_default(policy, idempotent)
-    if outcome.committed or outcome.pushback == STOP or attempt > policy.num_retries:
+    if policy is None or outcome.committed or outcome.pushback == STOP or attempt > policy.num_retries:
         return False
     return _covers(policy, outcome)
 
@@ -93,10 +89,9 @@ def _covers(policy: RetryPolicy, outcome: AttemptOutcome) -> bool:
     )
 
 
-def backoff(policy: RetryPolicy | None, attempt: int, random: Callable[[], float]) -> float:
+def backoff(policy: RetryPolicy, attempt: int, random: Callable[[], float]) -> float:
     """Seconds to wait after ``attempt`` (the first is 1): the base doubled with every further attempt up to the
     maximum, times a random factor from 0.8 to 1.2 (gRFC A44). ``random`` gives numbers in [0, 1)."""
-    policy = policy or DEFAULT_POLICY
     base = max(policy.base_interval, _SHORTEST_INTERVAL)
     doubled = base * (1 << min(attempt - 1, _DOUBLINGS))
     return min(doubled, max(policy.max_interval, base)) * (0.8 + 0.4 * random())
@@ -111,8 +106,8 @@ class RetryGuard:
 
     __slots__ = ("_doublings", "_policy", "_random", "_transparent", "previous")
 
-    def __init__(self, policy: RetryPolicy | None, idempotent: bool, random: Callable[[], float]) -> None:
-        self._policy = policy_or_default(policy, idempotent)
+    def __init__(self, policy: RetryPolicy | None, random: Callable[[], float]) -> None:
+        self._policy = policy or _NO_POLICY
         self._random = random
         self._transparent = True
         self._doublings = 0
@@ -126,7 +121,7 @@ class RetryGuard:
         if self._is_transparent(outcome):
             self._transparent = False
             return 0.0
-        if not should_retry(self._policy, False, outcome, self.previous + 1):
+        if not should_retry(self._policy, outcome, self.previous + 1):
             return None
         self.previous += 1
         return self._pause(outcome.pushback)

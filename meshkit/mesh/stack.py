@@ -28,7 +28,7 @@ from meshkit.mesh.clusters import ClusterRuntime, Target
 from meshkit.mesh.interfaces import View
 from meshkit.net import ClientConnection, ConnectionFailed, ConnectionLost, Outcome, Pool
 from meshkit.route import Decision
-from meshkit.rpc import Exchange, Idempotency, UnaryCall, stream_attempt
+from meshkit.rpc import Exchange, UnaryCall, stream_attempt
 from meshkit.status import Status, status_of
 from meshkit.wire import http_to_grpc
 from meshkit.xds.resources import DirectResponse, RetryPolicy
@@ -39,7 +39,6 @@ Rep = TypeVar("Rep")
 AnyCall = UnaryCall[Any] | Exchange[Any, Any]
 
 _REPICKS = 5  # Envoy's host_selection_retry_max_attempts, as Istio sets it
-_SAFE = (Idempotency.NO_SIDE_EFFECTS, Idempotency.IDEMPOTENT)
 
 
 class Unreached(Outcome):
@@ -222,7 +221,7 @@ def _refusal(view: View, decision: Decision | None, path: str) -> Exception:
 
 
 def _guard(way: Way, call: AnyCall) -> RetryGuard:
-    return RetryGuard(way.retry, call.method.idempotency in _SAFE, random.random)
+    return RetryGuard(way.retry, random.random)
 
 
 def _ended(outcome: Outcome) -> AttemptOutcome:

@@ -51,7 +51,7 @@ TOO_SLOW = ended(Status.DEADLINE_EXCEEDED, reset=True)
 )
 def test_statuses_of_a_word(word: str, statuses: set[Status]) -> None:
     failures = [status for status in Status if status is not Status.OK]
-    assert {status for status in failures if should_retry(policy(word), False, ended(status), 1)} == statuses
+    assert {status for status in failures if should_retry(policy(word), ended(status), 1)} == statuses
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_statuses_of_a_word(word: str, statuses: set[Status]) -> None:
 )
 def test_ways_to_fail_of_a_word(word: str, covered: list[AttemptOutcome]) -> None:
     outcomes = [NOT_CONNECTED, REFUSED, BROKEN, ANSWERED, TOO_SLOW]
-    assert [outcome for outcome in outcomes if should_retry(policy(word), False, outcome, 1)] == covered
+    assert [outcome for outcome in outcomes if should_retry(policy(word), outcome, 1)] == covered
 
 
 @pytest.mark.parametrize(
@@ -77,43 +77,38 @@ def test_ways_to_fail_of_a_word(word: str, covered: list[AttemptOutcome]) -> Non
 )
 def test_http_codes_stand_for_unavailable(code: int, retried: bool) -> None:
     coded = policy("retriable-status-codes", codes=(code,))
-    assert should_retry(coded, False, ANSWERED, 1) is retried
-    assert not should_retry(coded, False, ended(Status.UNKNOWN), 1)
-    assert not should_retry(policy("cancelled", codes=(code,)), False, ANSWERED, 1)
+    assert should_retry(coded, ANSWERED, 1) is retried
+    assert not should_retry(coded, ended(Status.UNKNOWN), 1)
+    assert not should_retry(policy("cancelled", codes=(code,)), ANSWERED, 1)
 
 
-@pytest.mark.parametrize("idempotent", [False, True])
-def test_without_a_policy(idempotent: bool) -> None:
-    assert should_retry(None, idempotent, NOT_CONNECTED, 1)
-    assert should_retry(None, idempotent, REFUSED, 2)
-    assert not should_retry(None, idempotent, REFUSED, 3)
-    assert should_retry(None, idempotent, BROKEN, 1) is idempotent
-    assert should_retry(None, idempotent, ANSWERED, 1) is idempotent
-    assert not should_retry(None, idempotent, TOO_SLOW, 1)
-    assert not should_retry(None, idempotent, ended(Status.INTERNAL), 1)
+def test_without_a_policy_nothing_is_retried() -> None:
+    outcomes = (NOT_CONNECTED, REFUSED, BROKEN, ANSWERED, TOO_SLOW)
+    assert not any(should_retry(None, outcome, 1) for outcome in outcomes)
 
 
-def test_a_policy_replaces_what_idempotent_methods_get() -> None:
-    assert not should_retry(policy("cancelled"), True, ANSWERED, 1)
+def test_our_default_is_istios() -> None:
+    assert DEFAULT_POLICY.num_retries == ISTIO.num_retries
+    assert ISTIO.retry_on - DEFAULT_POLICY.retry_on == {"retriable-status-codes"}  # which lists 503: UNAVAILABLE
 
 
-@given(st.sampled_from([None, ISTIO, policy("5xx", retries=9)]), st.booleans(), st.integers(1, 20))
-def test_committed_forbidden_and_used_up(given_policy: RetryPolicy | None, idempotent: bool, attempt: int) -> None:
+@given(st.sampled_from([DEFAULT_POLICY, ISTIO, policy("5xx", retries=9)]), st.integers(1, 20))
+def test_committed_forbidden_and_used_up(given_policy: RetryPolicy, attempt: int) -> None:
     committed = AttemptOutcome(14, connect_failure=True, unprocessed=True, committed=True, reset=True)
     forbidden = AttemptOutcome(14, connect_failure=True, unprocessed=True, pushback=STOP)
-    assert not should_retry(given_policy, idempotent, committed, attempt)
-    assert not should_retry(given_policy, idempotent, forbidden, attempt)
-    allowed = (given_policy or DEFAULT_POLICY).num_retries
-    assert should_retry(given_policy, idempotent, NOT_CONNECTED, attempt) is (attempt <= allowed)
+    assert not should_retry(given_policy, committed, attempt)
+    assert not should_retry(given_policy, forbidden, attempt)
+    allowed = given_policy.num_retries
+    assert should_retry(given_policy, NOT_CONNECTED, attempt) is (attempt <= allowed)
 
 
 def test_num_retries_is_obeyed_as_written() -> None:
-    assert should_retry(policy("unavailable", retries=10), False, ANSWERED, 10)
-    assert not should_retry(policy("unavailable", retries=0), False, ANSWERED, 1)
+    assert should_retry(policy("unavailable", retries=10), ANSWERED, 10)
+    assert not should_retry(policy("unavailable", retries=0), ANSWERED, 1)
 
 
 def test_istios_default() -> None:
-    retried = [status for status in Status if status.value and should_retry(ISTIO, False, ended(status), 2)]
+    retried = [status for status in Status if status.value and should_retry(ISTIO, ended(status), 2)]
     assert retried == [Status.CANCELLED, Status.UNAVAILABLE]
 
 
@@ -126,7 +121,7 @@ def test_words_without_effect_are_named() -> None:
 
 
 def test_backoff_doubles_up_to_ten_times_the_base() -> None:
-    waits = [backoff(None, attempt, lambda: 0.5) for attempt in range(1, 8)]
+    waits = [backoff(DEFAULT_POLICY, attempt, lambda: 0.5) for attempt in range(1, 8)]
     assert waits == pytest.approx([0.025, 0.05, 0.1, 0.2, 0.25, 0.25, 0.25])
 
 
@@ -141,8 +136,8 @@ def test_backoff_stays_in_its_bounds(base: float, maximum: float, attempt: int, 
 # -- the retries of one call -----------------------------------------------------------------------------------------
 
 
-def guard(given_policy: RetryPolicy | None, idempotent: bool = False) -> RetryGuard:
-    return RetryGuard(given_policy, idempotent, lambda: 0.5)
+def guard(given_policy: RetryPolicy | None) -> RetryGuard:
+    return RetryGuard(given_policy, lambda: 0.5)
 
 
 def test_counts_and_waits() -> None:
@@ -166,10 +161,15 @@ def test_the_free_attempt_is_for_the_first_only() -> None:
     assert retries.next_delay(REFUSED) is None
 
 
-def test_connect_failures_without_a_policy() -> None:
-    retries = guard(None)
+def test_connect_failures_by_default() -> None:
+    retries = guard(DEFAULT_POLICY)
     delays = [retries.next_delay(NOT_CONNECTED) for _ in range(4)]
     assert delays == [0.0, pytest.approx(0.025), pytest.approx(0.05), None]
+
+
+def test_without_a_policy_only_the_free_attempt_is_made() -> None:
+    retries = guard(None)
+    assert [retries.next_delay(NOT_CONNECTED) for _ in range(2)] == [0.0, None]
 
 
 def test_pushback_is_waited_for_exactly_and_starts_the_backoff_anew() -> None:
@@ -186,11 +186,6 @@ def test_pushback_does_not_make_a_status_retriable() -> None:
     assert guard(policy("unavailable")).next_delay(AttemptOutcome(Status.INTERNAL.value, pushback=10)) is None
 
 
-def test_idempotent_calls_outlive_a_broken_connection() -> None:
-    assert guard(None, idempotent=True).next_delay(BROKEN) == pytest.approx(0.025)
-    assert guard(None).next_delay(BROKEN) is None
-
-
 OUTCOMES = st.builds(
     AttemptOutcome,
     st.integers(1, 16),
@@ -202,11 +197,9 @@ OUTCOMES = st.builds(
 )
 
 
-@given(st.sampled_from([None, ISTIO, policy("5xx", retries=4)]), st.booleans(), st.lists(OUTCOMES, max_size=12))
-def test_never_more_attempts_than_allowed(
-    given_policy: RetryPolicy | None, idempotent: bool, outcomes: list[AttemptOutcome]
-) -> None:
-    retries = RetryGuard(given_policy, idempotent, random.Random(1).random)
+@given(st.sampled_from([None, ISTIO, policy("5xx", retries=4)]), st.lists(OUTCOMES, max_size=12))
+def test_never_more_attempts_than_allowed(given_policy: RetryPolicy | None, outcomes: list[AttemptOutcome]) -> None:
+    retries = RetryGuard(given_policy, random.Random(1).random)
     made = 0
     for outcome in outcomes:
         delay = retries.next_delay(outcome)
@@ -215,5 +208,5 @@ def test_never_more_attempts_than_allowed(
         assert not outcome.committed
         assert delay >= 0
         made += 1
-    assert made <= (given_policy or DEFAULT_POLICY).num_retries + 1
+    assert made <= (given_policy.num_retries if given_policy else 0) + 1
     assert retries.previous in (made, made - 1)

@@ -9,7 +9,7 @@ import pytest
 
 from meshkit.errors import Unavailable
 from meshkit.mesh import Mesh
-from meshkit.rpc import Client, Context, Idempotency, Method, Server, Servicer
+from meshkit.rpc import Client, Context, Method, Server, Servicer
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.world import Greeter
@@ -34,10 +34,8 @@ class _Flaky(Servicer):
 
     __service_name__ = "flaky.v1.Flaky"
     __methods__ = (
-        ASK := Method("/flaky.v1.Flaky/Ask", bytes, bytes, idempotency=Idempotency.IDEMPOTENT, name="ask"),
-        WATCH := Method(
-            "/flaky.v1.Flaky/Watch", bytes, bytes, False, True, idempotency=Idempotency.IDEMPOTENT, name="watch"
-        ),
+        ASK := Method("/flaky.v1.Flaky/Ask", bytes, bytes, name="ask"),
+        WATCH := Method("/flaky.v1.Flaky/Watch", bytes, bytes, False, True, name="watch"),
     )
 
     def __init__(self) -> None:
