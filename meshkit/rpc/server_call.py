@@ -26,7 +26,9 @@ from .method import Method, Req
 __all__ = ["Observer", "RequestStream", "Route", "ServerCall"]
 
 _LOG = event_logger("meshkit.rpc")
-_LARGE = 64 << 10  # a lone request above this gives its room in the connection's budget back while its handler runs
+_LARGE = 64 << 10
+# A lone request above this gives its room in the connection's budget back while its handler runs; a lone reply above it
+# keeps its handler's place until it has left, so that a client which does not read is given no more of them.
 
 Observer = Callable[[Method[Any, Any], Status, float], None]
 """Told of each call once it is over: the rpc, how it ended, and how many seconds it took. Must not raise."""
@@ -137,7 +139,12 @@ class ServerCall(Context):
             data = _encoded(self.method, reply)
             if self._initial or self.compression is not None:
                 self.send_headers()
-            self._stream.reply(data, compress=self.compression is not None, trailers=self._trailing)
+            if len(data) <= _LARGE:
+                self._stream.reply(data, compress=self.compression is not None, trailers=self._trailing)
+            else:
+                self._stream.send(data, compress=self.compression is not None)
+                await self._drain()
+                self._stream.finish(0, trailers=self._trailing)
         except BaseException as error:
             status = self._fail(error)
         finally:

@@ -18,7 +18,18 @@ from meshkit.errors import (
     Unimplemented,
     Unknown,
 )
-from meshkit.rpc import BidiStream, Channel, Context, Method, Server, ServerStream, Servicer, UnaryCall, current_context
+from meshkit.rpc import (
+    BidiStream,
+    Channel,
+    Client,
+    Context,
+    Method,
+    Server,
+    ServerStream,
+    Servicer,
+    UnaryCall,
+    current_context,
+)
 from meshkit.status import Status
 from tests.support.echo_service import EchoService, calling, serving
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
@@ -321,3 +332,27 @@ def test_servicers_are_checked() -> None:
 
     with pytest.raises(TypeError, match="no method 'C' to serve /a.B/C"):
         Server([Lacking()])
+
+
+class _Big(Servicer):
+    __service_name__ = "big.v1.Big"
+    __methods__ = (ASK := Method("/big.v1.Big/Ask", bytes, bytes, name="ask"),)
+
+    async def ask(self, request: bytes, ctx: Context, /) -> bytes:
+        return bytes(3 << 20)
+
+
+async def test_large_replies_hold_their_handlers_places_until_they_left() -> None:
+    async with serving(_Big()) as (server, address), Channel(address) as channel:
+        client = Client(channel)
+        await client._mesh_unary(_Big.ASK, b"", None, None, None)
+        connection = channel._pool.ready_nowait()
+        assert connection is not None and connection._transport is not None
+        connection._transport.pause_reading()
+        calls = [asyncio.ensure_future(client._mesh_unary(_Big.ASK, b"", None, None, None)) for _ in range(12)]
+        await asyncio.sleep(0.3)
+        (seen,) = server._listener.statistics()
+        assert (seen.started, seen.running) == (13, 12), seen
+        connection._transport.resume_reading()
+        async with asyncio.timeout(10):
+            assert {len(await call) for call in calls} == {3 << 20}
