@@ -50,7 +50,7 @@ class Control(Sending):
         self._settings_by = NEVER
         self._overhead = Budget(limits.overhead_burst, limits.overhead_per_second, now)
         self._reset_budget = Budget(limits.resets_burst, limits.resets_per_second, now)
-        self._useful = 0  # frames received that carry something, not yet in the budget
+        self._useful: int = 0  # frames received that carry something, not yet in the budget
         self._sent_seen = 0
 
     # -- PRIORITY (6.3), RST_STREAM (6.4)

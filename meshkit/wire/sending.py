@@ -44,14 +44,14 @@ class Sending:
         self.streams: dict[int, Stream] = {}
         self.queued = 0
         self.output_size: int = 0
-        self.data_sent = 0
+        self.data_sent: int = 0
         self._is_server = role is Role.SERVER
         self._out: list[bytes | memoryview] = []
         self._answers = 0
         self._unfinished = 0  # bytes of messages that have only begun to arrive
         self._encoder = Encoder()
         self._frame_size = MIN_FRAME_SIZE
-        self._send_window = DEFAULT_WINDOW
+        self._send_window: int = DEFAULT_WINDOW
         self._stream_send_window = DEFAULT_WINDOW
         self._starved: dict[int, Stream] = {}
         self._resets: dict[int, int] = {}
