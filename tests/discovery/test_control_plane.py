@@ -143,6 +143,7 @@ async def test_server_that_dies_is_gone_after_the_hold(mode: str, tmp_path: Path
         await wait(watch, lambda s: not addresses(s))
 
 
+@pytest.mark.capability("light mode finds the same as the default", peer="embedded")
 async def test_light_mode_finds_the_same(tmp_path: Path) -> None:
     light = {"mode": "sotw", "generator": "grpc"}
     async with (

@@ -109,6 +109,7 @@ def _told(events: list[Any]) -> list[Any]:
     return [event for event in events if event["event"] == "server in the mesh"]
 
 
+@pytest.mark.capability("inbound listener: mutual TLS and policies are read and shown", peer="embedded")
 async def test_the_embedded_control_plane_tells_of_an_inbound_listener_too(tmp_path: Path) -> None:
     async with (
         control_plane(tmp_path) as plane,

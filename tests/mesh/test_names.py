@@ -55,12 +55,14 @@ async def world(folder: Path, resolution: str, *hosts: str, **known: Sequence[st
             yield GreeterClient(mesh), book
 
 
+@pytest.mark.capability("ServiceEntry, resolution DNS", peer="embedded")
 async def test_each_address_of_a_name_is_called(tmp_path: Path) -> None:
     async with world(tmp_path, "DNS", "g.example", g_example=["127.0.0.2", "127.0.0.3"]) as (client, _):
         await client.say_hello(ADA, timeout=10)
         assert set(await who_answers(client, 50)) == {"a", "b"}
 
 
+@pytest.mark.capability("ServiceEntry, resolution DNS_ROUND_ROBIN", peer="embedded")
 async def test_one_connection_at_a_time_goes_to_the_address_that_is_first(tmp_path: Path) -> None:
     known = {"g_example": ["127.0.0.2", "127.0.0.3"]}
     async with world(tmp_path, "DNS_ROUND_ROBIN", "g.example", **known) as (client, _):
@@ -96,6 +98,7 @@ async def test_a_new_connection_goes_to_the_address_that_is_first_by_then(
         await until(moved)
 
 
+@pytest.mark.capability("ServiceEntry, resolution DNS: names that do not resolve", peer="embedded")
 async def test_a_name_that_nobody_knows_fails_its_own_calls_and_says_why(tmp_path: Path) -> None:
     async with world(tmp_path, "DNS", "nowhere.example") as (client, book):
         with pytest.raises(DeadlineExceeded, match=r"nowhere.example is not resolved: nobody knows nowhere.example"):
