@@ -29,13 +29,14 @@ test: $(READY)  ## Run all tests that need only Python and PyPI.
 interop: $(READY)  ## Build the peers in other languages once, and test against them.
 	MESHKIT_CACHE="$(CACHE)" $(BIN)/python -m pytest -m interop --timeout 1500
 
-check: $(READY)  ## Lint, format, types (mypy and pyright, strict), floors, golden files.
+check: $(READY)  ## Lint, format, types (mypy and pyright, strict), floors, generated files and pages.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.golden check
+	$(BIN)/python -m tests.capabilities check
 
 bench: $(READY)  ## Measure against peers in one run; see benchmarks/README.md.
 	$(BIN)/python -m benchmarks
@@ -47,8 +48,9 @@ record: $(READY)  ## Measure everything (eleven minutes) and write benchmarks/RE
 fuzz: $(READY)  ## Feed the decoders and the engine garbage for ten minutes.
 	MESHKIT_FUZZ_SECONDS=300 MESHKIT_FUZZ_CASES=100000 $(BIN)/python -m pytest tests/fuzz --timeout 3000
 
-gen: $(READY)  ## Write the generator's golden files anew.
+gen: $(READY)  ## Write the generator's golden files and the page of capabilities anew.
 	$(BIN)/python -m tests.golden write
+	$(BIN)/python -m tests.capabilities write
 
 lock: $(READY)  ## Resolve .dev-requirements.in into the lock.
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-header --no-annotate --generate-hashes .dev-requirements.in -o .dev-requirements.lock
