@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meshkit.cell import Cell
+from meshkit.net.address import join_host_port
 from meshkit.trust import Inbound, read_inbound
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, LISTENERS, AdsMachine, EntryState, Listener
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment
@@ -81,7 +82,7 @@ class LocalPorts:
 
     def watch(self, ip: str, port: int) -> LocalWatch:
         """Follow what is known of ``port`` at ``ip``, the address that others call."""
-        watch = LocalWatch(self, f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}", port)
+        watch = LocalWatch(self, join_host_port(ip, port), port)
         self._watches.append(watch)
         self.renew(watch)
         return watch

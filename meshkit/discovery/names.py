@@ -9,13 +9,13 @@ a failure changes nothing but what is said: the last good addresses stay.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from meshkit.clock import Clock
 from meshkit.net import Backoff, BackoffPolicy, Resolver
+from meshkit.net.address import is_ip, join_host_port
 from meshkit.observe.log import event_logger
 from meshkit.tasks import Scope
 from meshkit.xds import ResourceType, WatchStatistics
@@ -182,7 +182,7 @@ class HostNames:
             elif cluster.type is ClusterType.LOGICAL_DNS:
                 yield from (endpoint,) if lookup.addresses else ()
             else:
-                yield from (replace(endpoint, address=_address(ip, port)) for ip in lookup.addresses)
+                yield from (replace(endpoint, address=join_host_port(ip, port)) for ip in lookup.addresses)
 
     # -- asking
 
@@ -254,11 +254,7 @@ def _question(cluster: Cluster, host: str) -> Question:
 def _is_name(endpoint: Endpoint) -> bool:
     if endpoint.address.startswith(("unix:", "internal:", "[")):
         return False
-    try:
-        ipaddress.ip_address(endpoint.address.rpartition(":")[0])
-    except ValueError:
-        return True
-    return False
+    return not is_ip(endpoint.address.rpartition(":")[0])
 
 
 def _of_family(found: Sequence[str], family: DnsFamily) -> tuple[str, ...]:
@@ -272,10 +268,6 @@ def _of_family(found: Sequence[str], family: DnsFamily) -> tuple[str, ...]:
         DnsFamily.V4_PREFERRED: four or six,
         DnsFamily.ALL: tuple(dict.fromkeys(found)),
     }[family]
-
-
-def _address(ip: str, port: str) -> str:
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def _problem(lookup: _Lookup) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from meshkit.mesh.membership import Membership, ServerStatistics
+from meshkit.net.address import join_host_port
 
 if TYPE_CHECKING:
     from meshkit.rpc import Server
@@ -44,7 +45,7 @@ class MeshServer:
         self._membership = membership
         self._stopped = asyncio.Event()
         self.port = port
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address = join_host_port(host, port)
 
     def __repr__(self) -> str:
         facts = self.statistics()

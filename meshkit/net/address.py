@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from meshkit.errors import ConfigError
 
-__all__ = ["Address", "parse_address", "peer_text"]
+__all__ = ["Address", "is_ip", "join_host_port", "parse_address", "peer_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,24 @@ def parse_address(text: str) -> Address:
     return Address(text, host.strip("[]"), int(port))
 
 
+def join_host_port(host: str, port: int | str) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an IP address, without brackets; else it is a name, which somebody has to resolve."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def peer_text(name: Any) -> str:
     """An address as the socket module gives it (tuple, path or nothing), as text."""
     if isinstance(name, tuple):
-        host, port = cast("tuple[str, int]", name[:2])
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return join_host_port(*cast("tuple[str, int]", name[:2]))
     if isinstance(name, bytes):
         return "unix-abstract:" + name.lstrip(b"\0").decode("utf-8", "replace")
     return f"unix:{name or ''}"

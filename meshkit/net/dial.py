@@ -6,14 +6,13 @@ Happy eyeballs (RFC 8305) is done here rather than by ``loop.create_connection``
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any
 
-from .address import Address
+from .address import Address, is_ip
 from .client import ClientConnection
 from .failures import ConnectionFailed, reason_of
 from .options import ClientOptions
@@ -73,19 +72,11 @@ async def _attach(
 async def _connected(loop: asyncio.AbstractEventLoop, address: Address, options: ClientOptions) -> socket.socket:
     if address.path is not None:
         return await _try(loop, (socket.AF_UNIX, address.path))
-    found = [address.host] if _literal(address.host) else await options.resolver(address.host)
+    found = [address.host] if is_ip(address.host) else await options.resolver(address.host)
     targets = [_target(host, address.port) for host in _alternating(found)]
     if not targets:
         raise OSError(f"{address.host} has no addresses")
     return await _try(loop, targets[0]) if len(targets) == 1 else await _race(loop, targets, options)
-
-
-def _literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _alternating(hosts: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 import pytest
 
 from meshkit.errors import ConfigError
-from meshkit.net.address import Address, parse_address, peer_text
+from meshkit.net.address import Address, is_ip, join_host_port, parse_address, peer_text
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,16 @@ def test_peers_as_text():
     assert peer_text("/run/a") == "unix:/run/a"
     assert peer_text("") == peer_text(None) == "unix:"
     assert peer_text(b"\0a") == "unix-abstract:a"
+
+
+@pytest.mark.parametrize(("host", "text"), [("10.0.0.1", "10.0.0.1:80"), ("::1", "[::1]:80"), ("a.b", "a.b:80")])
+def test_a_host_and_a_port_are_joined(host, text):
+    assert join_host_port(host, 80) == text
+    assert parse_address(text).host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("10.0.0.1", True), ("::1", True), ("fe80::1%lo", True), ("a.b", False), ("", False)]
+)
+def test_an_ip_address_is_told_from_a_name(host, expected):
+    assert is_ip(host) is expected
