@@ -137,10 +137,9 @@ class PublishedInterfaces:
             yield
             known[interface] = chosen = _choose(places, self._known.get(interface))
             if len(places) > 1 and interface in self._asked:
-                hosts = tuple(sorted(f"{place.host}:{place.port}" for place in places))
-                taken = f"{chosen.host}:{chosen.port}"
+                hosts = tuple(sorted(map(str, places)))
                 said = "an interface is published at several hosts; one is taken"
-                self._report((interface, hosts), said, interface=interface, hosts=hosts, taken=taken)
+                self._report((interface, hosts), said, interface=interface, hosts=hosts, taken=str(chosen))
         self._known = known
 
     def _report(self, key: object, event: str, **facts: object) -> None:
@@ -169,7 +168,7 @@ def _published(pages: Iterable[str]) -> Generator[None, None, _Found]:
     faults: dict[str, str] = {}
     for client in chain.from_iterable(map(_clients, pages)):
         for key, value in _labels(client, faults).items():
-            parts, place = key.split(":"), _place(value)
+            parts, place = key.split(":"), HostPort.parse(str(value))
             if len(parts) != 4 or parts[0] != "providers" or place is None:
                 faults[f"{key!r}: {value!r}"[:_LONGEST_FAULT]] = str(client.get("connectionId"))
                 continue
@@ -217,12 +216,6 @@ def _labels(client: dict[str, Any], faults: dict[str, str]) -> dict[str, Any]:
         return cast("dict[str, Any]", value)
     faults["DUBBO_GO is no JSON object"] = str(client.get("connectionId"))
     return {}
-
-
-def _place(value: Any) -> HostPort | None:
-    host, _, port = str(value).rpartition(":")
-    good = host and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536
-    return HostPort(host, int(port)) if good else None
 
 
 def _choose(places: Counter[HostPort], before: HostPort | None) -> HostPort:

@@ -81,7 +81,7 @@ class Naming:
 
     def routes(self, place: HostPort) -> str:
         """The name to ask RDS for."""
-        return f"{place.host}:{place.port}" if self.all_clusters else self.cluster(place)
+        return str(place) if self.all_clusters else self.cluster(place)
 
     def cluster(self, place: HostPort) -> str:
         """The cluster of the whole host, whose port may be one that has no routes."""
@@ -144,7 +144,7 @@ class _Walk:
         config = entry.resource if entry is not None else None
         if isinstance(config, RouteConfiguration) and config.virtual_hosts:
             host, authority = _choose(config, place)
-            said = "found" if host is not None else f"no virtual host for {place.host}:{place.port}"
+            said = "found" if host is not None else f"no virtual host for {place}"
             return host, authority, f"{asked}: {said}"
         return self._without_routes(place, f"{asked}: {_why_absent(entry, 'it has no routes')}")
 
@@ -156,7 +156,7 @@ class _Walk:
             return None, "", f"{said}; CDS {name}: no answer yet"
         if entry is None or entry.resource is None:
             return None, "", f"{said}; CDS {name}: {_why_absent(entry, 'it does not exist')}"
-        return _route_to(name), f"{place.host}:{place.port}", f"{said}; CDS {name}: found"
+        return _route_to(name), str(place), f"{said}; CDS {name}: found"
 
     def follow(self, host: VirtualHost) -> None:
         """All clusters that the routes of ``host`` lead to."""
@@ -252,7 +252,7 @@ def _look_at(interface: str, place: Location, walk: _Walk, where: str) -> tuple[
 
 def _choose(config: RouteConfiguration, place: HostPort) -> tuple[VirtualHost | None, str]:
     """The virtual host for ``host:port``, or for the host where domains have no ports."""
-    authority = f"{place.host}:{place.port}"
+    authority = str(place)
     found = None if config.ignore_port else find_virtual_host(config, authority)
     return found or find_virtual_host(config, place.host), authority
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from meshkit.errors import ConfigError
 from meshkit.rpc.dubbo import ServiceKey
@@ -30,10 +30,20 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """A host and port of the mesh, whose routes the control plane knows."""
+    """A host and port of the mesh, whose routes the control plane knows; as text ``host:port``."""
 
     host: str
     port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The place that a text says; None where it says none."""
+        host, _, port = text.rpartition(":")
+        good = host and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536
+        return cls(host, int(port)) if good else None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +131,13 @@ def _parse(interface: str, text: str) -> Location:
                 f"static map: {interface!r} has no address in {text!r}; expected static:IP:PORT[,IP:PORT...]"
             )
         return DirectAddresses(tuple(_address(interface, address) for address in addresses))
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigError(f"static map: {interface!r} is {text!r}; expected HOST:PORT or static:IP:PORT[,IP:PORT...]")
-    return HostPort(host, int(port))
+    if place := HostPort.parse(text):
+        return place
+    raise ConfigError(f"static map: {interface!r} is {text!r}; expected HOST:PORT or static:IP:PORT[,IP:PORT...]")
 
 
 def _address(interface: str, address: str) -> str:
-    host, _, port = address.rpartition(":")
-    if address.startswith("unix:") or (host and port.isdecimal() and 0 < int(port) < 65536):
+    if address.startswith("unix:") or HostPort.parse(address):
         return address
     raise ConfigError(f"static map: {interface!r} has the address {address!r}; expected IP:PORT or unix:PATH")
 

@@ -20,6 +20,16 @@ def test_static_map() -> None:
     assert isinstance(places.locate("e.F"), Unknown)
 
 
+@pytest.mark.parametrize("text", ["", "host", ":80", "host:0", "host:65536", "host:8_0", "host:" + 5_000 * "9"])
+def test_what_is_no_place_is_none(text: str) -> None:
+    assert HostPort.parse(text) is None
+
+
+def test_a_place_as_text() -> None:
+    assert HostPort.parse("a.b:80") == HostPort("a.b", 80)
+    assert str(HostPort("a.b", 80)) == "a.b:80"
+
+
 def test_dubbos_group_and_version() -> None:
     assert StandardResources().locate("g/a.B:1.0") == HostPort("a.b", 80)
     places = StaticMap({"a.B": "plain:80", "g/a.B:1.0": "special:80"})
