@@ -15,15 +15,15 @@ from meshkit.mesh.settings import Settings
 from meshkit.observe import event_logger
 from meshkit.trust import spiffe_id, unenforced
 
-__all__ = ["Membership", "ServerStatistics"]
+__all__ = ["Membership", "MembershipStatistics"]
 
 _LOG = event_logger("meshkit.mesh")
 _WITHDRAWAL = 1.0  # seconds that a withdrawn registration may take to reach the control plane
 
 
 @dataclass(frozen=True, slots=True)
-class ServerStatistics:
-    """What a server is in the mesh.
+class MembershipStatistics:
+    """What a server is in the mesh, as `Membership.statistics` gives it.
 
     ``hosts``: ``host:port`` that lead to it; ``unplaced``: hosts that do, by a port that is not known. ``identity``:
     its SPIFFE id, "" where the service account is not known. ``mtls`` and ``policies``: what the mesh demands of
@@ -76,16 +76,16 @@ class Membership:
                 async with asyncio.timeout(min(grace, _WITHDRAWAL)):
                     await self._discovery.announced()
 
-    def statistics(self) -> ServerStatistics:
+    def statistics(self) -> MembershipStatistics:
         """A frozen view."""
         local = self._watch.cell.value
         account = self._settings.pod.service_account
         configured = bool(self._settings.service)
         notes = ("" if configured else local.note, local.inbound.note, "" if account else "service account not known")
-        return ServerStatistics(
+        return MembershipStatistics(
             address=self._watch.address,
             interfaces=self._interfaces,
-            hosts=tuple(f"{one.host}:{one.port}" for one in self._hosts(local)),
+            hosts=tuple(map(str, self._hosts(local))),
             unplaced=() if configured else local.unplaced,
             identity=spiffe_id(self._settings.trust_domain, self._settings.namespace, account) if account else "",
             mtls=local.inbound.mtls.value,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshkit.mesh.membership import Membership, ServerStatistics
+from meshkit.mesh.membership import Membership, MembershipStatistics
 from meshkit.net.address import join_host_port
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class MeshServer:
         """The services that lead here, as ``host:port``: the configured one, or those the control plane told of."""
         return self.statistics().hosts
 
-    def statistics(self) -> ServerStatistics:
+    def statistics(self) -> MembershipStatistics:
         """What this server is in the mesh: hosts, identity, what is demanded of callers, and what of it is missing."""
         return self._membership.statistics()
 
