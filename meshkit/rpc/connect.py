@@ -93,7 +93,7 @@ class ConnectStream:
     """A call as its `ServerCall` sees it: the part of `meshkit.net.ServerStream` that two messages need."""
 
     __slots__ = (
-        "_gzip", "_http", "_initial", "content_type", "deadline", "encoding", "fields", "headers_sent", "over", "path",
+        "_gzip", "_http", "_initial", "_kept", "content_type", "deadline", "encoding", "fields", "headers_sent", "over", "path",
         "sink",
     )  # fmt: skip
 
@@ -103,6 +103,7 @@ class ConnectStream:
         self._http = http
         self._gzip = b"gzip" in [part.partition(b";")[0].strip() for part in accepted.split(b",")]
         self._initial: RawHeaders = ()
+        self._kept: tuple[bytes, bool] | None = None
         self.path = path
         self.content_type = content_type
         self.fields: RawHeaders = tuple(field for field in http.fields if field[0] not in _OURS)
@@ -144,6 +145,10 @@ class ConnectStream:
             self.headers_sent = True
             self._initial = fields
 
+    def send(self, data: bytes, *, compress: bool = False) -> None:
+        """The one reply, which goes out with the status."""
+        self._kept = (data, compress)
+
     def reply(self, data: bytes, *, compress: bool = False, trailers: RawHeaders = ()) -> None:
         """The whole answer of a call that went well."""
         if self.over:
@@ -156,8 +161,12 @@ class ConnectStream:
         self._http.respond(200, fields, data if packed is None else packed)
 
     def finish(self, status: int, message: str = "", trailers: RawHeaders = (), details: bytes | None = None) -> None:
-        """The answer of a call that failed."""
+        """The answer of a call that failed, or of one that went well and has sent its reply."""
         if self.over:
+            return
+        if status == 0 and self._kept is not None:
+            data, packed = self._kept
+            self.reply(data, compress=packed, trailers=trailers)
             return
         self.over = True
         code, http = _CODES[Status(status)]

@@ -70,6 +70,19 @@ async def test_protobuf_without_any_framing() -> None:
     assert EchoReply.parse(answer.body) == EchoReply(text="hi")
 
 
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_large_reply_comes_whole(encoding: str) -> None:
+    class Compressing(EchoService):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            ctx.compression = "gzip"
+            return await super().unary(request, ctx)
+
+    text = "x" * 500_000
+    answer = await ask(post(UNARY, json.dumps({"text": text}), accept_encoding=encoding), Compressing())
+    body = gzip.decompress(answer.body) if encoding == "gzip" else answer.body
+    assert json.loads(body) == {"text": text}
+
+
 async def test_metadata_come_and_go_as_header_fields() -> None:
     service = EchoService()
     request = post(UNARY, echo_initial="a", echo_trailing_bin="AAEC", connect_timeout_ms="5000", user="Ada")
