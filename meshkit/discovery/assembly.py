@@ -33,7 +33,7 @@ from meshkit.xds.resources import (
     WeightedCluster,
 )
 
-from .names import NAMES
+from .dns import DNS
 from .snapshot import ClusterSnapshot
 from .strategy import DirectAddresses, HostPort, Location, Unknown
 
@@ -57,7 +57,7 @@ class Resources(Protocol):
 
 
 class Addresses(Protocol):
-    """What is known of the host names of DNS clusters; `meshkit.discovery.names.HostNames` is one."""
+    """What is known of the host names of DNS clusters; `meshkit.discovery.dns.HostNames` is one."""
 
     def assignment(self, cluster: Cluster, /) -> ClusterLoadAssignment | None:
         """The endpoints of a DNS cluster; None while a name has not been answered at all."""
@@ -200,10 +200,10 @@ class _Walk:
 
     def resolved(self, cluster: Cluster) -> ClusterLoadAssignment:
         """The endpoints of a DNS cluster, with a note on names that do not resolve."""
-        self.needs[NAMES, cluster.name] = None
+        self.needs[DNS, cluster.name] = None
         assignment = self._addresses.assignment(cluster)
         if assignment is None:
-            self.missing[NAMES, cluster.name] = None
+            self.missing[DNS, cluster.name] = None
         if problem := self._addresses.problem(cluster):
             self.notes[cluster.name] = f"endpoints of {cluster.name}: {problem}"
         return assignment or ClusterLoadAssignment(cluster.name)

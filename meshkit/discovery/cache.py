@@ -15,7 +15,7 @@ from meshkit.xds import ASSIGNMENTS, CLUSTERS, AdsMachine, Resource, ResourceTyp
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment
 
 from .assembly import Assembly, Draft, Naming, Need, assemble
-from .names import NAMES, HostNames
+from .dns import DNS, HostNames
 from .report import Report, unobeyed
 from .snapshot import ClusterSnapshot, Snapshot, SnapshotState
 from .strategy import Strategy
@@ -83,7 +83,7 @@ class InterfaceCache:
 
     def figures(self, need: Need) -> tuple[WatchStatistics, ...]:
         """The statistics of one resource, if it is held."""
-        if need[0] is NAMES:
+        if need[0] is DNS:
             return self._names.figures(need[1])
         entry = self._machine.entry(*need)
         if entry is None:
@@ -124,7 +124,7 @@ class InterfaceCache:
         if new is not None:
             _set(watch, new)
         for kind, name in assembly.needs:
-            if kind is not NAMES:
+            if kind is not DNS:
                 self.report.tell(kind, self._machine.entry(kind, name))
 
 

@@ -13,8 +13,8 @@ from meshkit.xds import CLUSTERS, ROUTES, WILDCARD, Node, ResourceType, Verdict,
 
 from .assembly import Naming
 from .cache import InterfaceCache
+from .dns import DNS, HostNames
 from .local import LocalPorts, LocalWatch
-from .names import NAMES, HostNames
 from .node import Registration, build_node
 from .options import DiscoveryOptions
 from .patience import Patience
@@ -170,7 +170,7 @@ class Discovery:
         self._patience.note()
 
     def _resolved(self, cluster: str) -> None:
-        self._cache.update(NAMES, (cluster,))
+        self._cache.update(DNS, (cluster,))
 
     def _silent(self, kind: ResourceType, name: str) -> None:
         self._cache.update(kind, (name,))

@@ -10,7 +10,7 @@ from meshkit.xds import CLUSTERS, LISTENERS, WILDCARD, AdsMachine, ResourceType
 from meshkit.xds.resources import Cluster
 
 from .assembly import Naming, Need
-from .names import NAMES, HostNames
+from .dns import DNS, HostNames
 
 __all__ = ["Subscriptions", "User"]
 
@@ -83,14 +83,14 @@ class Subscriptions:
         """Istio's default generator sends all clusters or none, so they are asked for with the first resource."""
         if self._naming.all_clusters:
             self._machine.subscribe(CLUSTERS, WILDCARD)
-        if kind is NAMES:
+        if kind is DNS:
             self._resolve(name)
         elif kind is not CLUSTERS or not self._naming.all_clusters:
             self._machine.subscribe(kind, name)
 
     def _unsubscribe(self, kind: ResourceType, name: str) -> None:
         self._dropped(kind, name)
-        if kind is NAMES:
+        if kind is DNS:
             self._names.drop(name)
         elif kind is LISTENERS:
             pass  # no listeners means all listeners to Istio (pilot/pkg/xds/ads.go): the last name is never given up

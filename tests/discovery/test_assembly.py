@@ -6,7 +6,7 @@ from typing import Any
 
 from meshkit.discovery import DirectAddresses, HostPort, Unknown
 from meshkit.discovery.assembly import Assembly, Naming, assemble
-from meshkit.discovery.names import NAMES
+from meshkit.discovery.dns import DNS
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, Entry, ResourceType
 from meshkit.xds.entry import Event, Update
 from meshkit.xds.resources import (
@@ -210,7 +210,7 @@ def test_host_names_are_waited_for_and_their_failures_are_notes() -> None:
     held = Held(rds={"x.y:80": to("a")}, cds={"a": cluster})
     waiting = run(held)
     assert waiting.draft is None
-    assert waiting.missing == ((NAMES, "a"),)
+    assert waiting.missing == ((DNS, "a"),)
     resolved = run(held, hosts=Hosts({"a": ends("resolved")}, {})).draft
     assert resolved is not None
     assert resolved.clusters["a"].assignment == ends("resolved")

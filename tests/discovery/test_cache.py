@@ -16,7 +16,7 @@ from meshkit.clock import SYSTEM
 from meshkit.discovery import InterfaceWatch, Snapshot, SnapshotState
 from meshkit.discovery.assembly import Naming
 from meshkit.discovery.cache import InterfaceCache
-from meshkit.discovery.names import HostNames
+from meshkit.discovery.dns import HostNames
 from meshkit.discovery.strategy import StandardResources
 from meshkit.net import system_resolver
 from meshkit.xds import (

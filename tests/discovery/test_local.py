@@ -10,8 +10,8 @@ import pytest
 from meshkit.clock import SYSTEM
 from meshkit.discovery import HostPort, LocalWatch
 from meshkit.discovery.assembly import Naming
+from meshkit.discovery.dns import HostNames
 from meshkit.discovery.local import LocalPorts
-from meshkit.discovery.names import HostNames
 from meshkit.discovery.subscriptions import Subscriptions
 from meshkit.net import system_resolver
 from meshkit.trust import MutualTls

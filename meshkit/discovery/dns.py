@@ -29,9 +29,9 @@ from meshkit.xds.resources import (
     LocalityEndpoints,
 )
 
-__all__ = ["NAMES", "HostNames", "Question"]
+__all__ = ["DNS", "HostNames", "Question"]
 
-NAMES = ResourceType("", "DNS", whole=False)
+DNS = ResourceType("", "DNS", whole=False)
 """What an interface needs beside the types of xDS: the addresses of the cluster of this name."""
 
 _LOG = event_logger("meshkit.discovery")

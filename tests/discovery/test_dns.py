@@ -11,7 +11,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 
 from meshkit.clock import SYSTEM
 from meshkit.discovery import Discovery, DiscoveryOptions
-from meshkit.discovery.names import HostNames
+from meshkit.discovery.dns import HostNames
 from meshkit.xds.resources import (
     Cluster,
     ClusterLoadAssignment,
@@ -147,7 +147,7 @@ async def test_a_name_that_never_resolves_leaves_the_others() -> None:
 
 
 async def test_a_silent_resolver_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshkit.discovery.names._SLOW", 0.01)
+    monkeypatch.setattr("meshkit.discovery.dns._SLOW", 0.01)
     async with world(a_example=[]) as w:
         one = cluster("a.example:80")
         w.names.use(one)
@@ -235,7 +235,7 @@ async def test_families(family: DnsFamily, expected: list[str]) -> None:
 
 
 async def test_a_resolver_that_never_answers_holds_up_its_own_interface_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshkit.discovery.names._SLOW", 0.3)
+    monkeypatch.setattr("meshkit.discovery.dns._SLOW", 0.3)
     w = World()
     w.hosts["slow.example"] = []
     named = cluster_pb2.Cluster(name="d", type=cluster_pb2.Cluster.STRICT_DNS)
