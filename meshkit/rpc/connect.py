@@ -93,8 +93,8 @@ class ConnectStream:
     """A call as its `ServerCall` sees it: the part of `meshkit.net.ServerStream` that two messages need."""
 
     __slots__ = (
-        "_gzip", "_http", "_initial", "_kept", "content_type", "deadline", "encoding", "fields", "headers_sent", "over", "path",
-        "sink",
+        "_gzip", "_http", "_initial", "_kept", "content_type", "deadline", "encoding", "fields", "headers_sent", "over",
+        "path", "sink",
     )  # fmt: skip
 
     writable = True  # there is one message to write
