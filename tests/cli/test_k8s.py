@@ -12,7 +12,8 @@ from meshkit.cli.k8s import mapping
 from meshkit.errors import ConfigError
 from meshkit.mesh import Mesh
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
-from tests.support.world import control_plane, greeter, until, who_answers, write_rule
+from tests.support.waiting import until
+from tests.support.world import control_plane, greeter, who_answers, write_rule
 
 MODULE = "tests.support.gen.helloworld.v1.greeter_mesh"
 PROTOS = Path(__file__).parents[1] / "support" / "protos"

@@ -16,8 +16,9 @@ from meshkit.discovery import Discovery, DiscoveryOptions, HostPort, NodeIdentit
 from meshkit.discovery.adsz import PublishedInterfaces
 from meshkit.net import BackoffPolicy
 from meshkit.tasks import Scope
-from tests.support.ads_server import AdsServer, cluster, endpoints, routes, until
+from tests.support.ads_server import AdsServer, cluster, endpoints, routes
 from tests.support.events import captured_events
+from tests.support.waiting import until
 
 FAST = BackoffPolicy(0.02, 1.6, 0.2, 0.1)
 GREETER = "pkg.Greeter"

@@ -14,7 +14,7 @@ from meshkit.control import ControlPlane
 from meshkit.discovery import Discovery, DiscoveryOptions, InterfaceWatch, NodeIdentity, Registration, Snapshot
 from meshkit.discovery.snapshot import SnapshotState
 from meshkit.net import BackoffPolicy
-from tests.support.ads_server import until
+from tests.support.waiting import until
 
 GREETER = "helloworld.v1.Greeter"
 FAST = BackoffPolicy(initial=0.02, multiplier=1.6, jitter=0.2, maximum=0.1)

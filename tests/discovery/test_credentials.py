@@ -12,8 +12,9 @@ import trustme
 from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity
 from meshkit.discovery.credentials import control_plane_tls
 from meshkit.net import BackoffPolicy
-from tests.support.ads_server import AdsServer, cluster, endpoints, routes, until
+from tests.support.ads_server import AdsServer, cluster, endpoints, routes
 from tests.support.events import captured_events
+from tests.support.waiting import until
 
 FAST = BackoffPolicy(0.02, 1.6, 0.2, 0.1)
 MESH = (cluster("a"), endpoints("a", "127.0.0.1:1"), routes("pkg.svc:80", ("a", 1)))

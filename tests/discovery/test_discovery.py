@@ -23,7 +23,8 @@ from meshkit.discovery import (
 from meshkit.discovery.snapshot import SnapshotState
 from meshkit.errors import ConfigError
 from meshkit.net import BackoffPolicy
-from tests.support.ads_server import CDS, EDS, RDS, AdsServer, cluster, endpoints, routes, until
+from tests.support.ads_server import CDS, EDS, RDS, AdsServer, cluster, endpoints, routes
+from tests.support.waiting import until
 
 GREETER = "helloworld.v1.Greeter"
 NAME = "helloworld.v1.greeter:80"

@@ -24,7 +24,7 @@ from meshkit.xds.resources import (
 from tests.support.ads_server import AdsServer, endpoints, routes
 from tests.support.ads_server import cluster as eds_cluster
 from tests.support.events import captured_events
-from tests.support.world import until
+from tests.support.waiting import until
 
 OFTEN = DnsLookups(refresh=0.01, failure=(0.01, 0.01))
 

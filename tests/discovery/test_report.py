@@ -25,8 +25,9 @@ from meshkit.xds.resources import (
     VirtualHost,
     WeightedCluster,
 )
-from tests.support.ads_server import AdsServer, cluster, endpoints, routes, until
+from tests.support.ads_server import AdsServer, cluster, endpoints, routes
 from tests.support.events import captured_events
+from tests.support.waiting import until
 
 NAME = "pkg.svc:80"
 EVENT = "configuration that is not obeyed yet"

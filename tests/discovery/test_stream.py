@@ -12,8 +12,9 @@ import pytest
 
 from meshkit.discovery import Discovery, DiscoveryOptions, NodeIdentity
 from meshkit.net import BackoffPolicy
-from tests.support.ads_server import RDS, AdsServer, cluster, endpoints, routes, until
+from tests.support.ads_server import RDS, AdsServer, cluster, endpoints, routes
 from tests.support.events import captured_events
+from tests.support.waiting import until
 
 NAME = "pkg.svc:80"
 FAST = BackoffPolicy(0.02, 1.6, 0.2, 0.1)

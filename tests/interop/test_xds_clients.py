@@ -23,7 +23,8 @@ from tests.support.echo import EchoBackend
 from tests.support.gopeers import go_peer
 from tests.support.istiod import running_istiod
 from tests.support.nodepeers import node_peer
-from tests.support.world import control_plane, until, within, write_rule
+from tests.support.waiting import until
+from tests.support.world import control_plane, within, write_rule
 from tests.support.xds_caller import GRPCIO, SAY_HELLO, XdsCaller
 
 pytestmark = pytest.mark.interop

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from meshkit.mesh import Mesh
-from tests.support.ads_server import AdsServer, cluster, endpoints, routes, until
+from tests.support.ads_server import AdsServer, cluster, endpoints, routes
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
+from tests.support.waiting import until
 from tests.support.world import Greeter
 
 ID = "sidecar~127.0.0.1~app-1.demo~demo.svc.cluster.local"

@@ -13,7 +13,8 @@ from meshkit.rpc import dubbo
 from meshkit.rpc.caller import Caller
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
-from tests.support.world import Greeter, control_plane, subsets, until, weights, who_answers, write_rule
+from tests.support.waiting import until
+from tests.support.world import Greeter, control_plane, subsets, weights, who_answers, write_rule
 
 ADA = HelloRequest(name="Ada")
 PAIRS = {"blue": ("blue", ""), "green-1": ("green", "1.0"), "green-2": ("green", "2.0"), "plain": ("", "")}

@@ -16,7 +16,8 @@ from tests.support.gen.echo.v1 import EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoClient
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
-from tests.support.world import Greeter, control_plane, greeter, until, who_answers
+from tests.support.waiting import until
+from tests.support.world import Greeter, control_plane, greeter, who_answers
 
 ADA = HelloRequest(name="Ada")
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from meshkit.mesh import Mesh
-from tests.support.ads_server import CDS, AdsServer, cluster, until
+from tests.support.ads_server import CDS, AdsServer, cluster
 from tests.support.events import captured_events
+from tests.support.waiting import until
 from tests.support.world import Greeter, control_plane
 
 GREETER = "providers:helloworld.v1.Greeter::"

@@ -15,7 +15,8 @@ from meshkit.mesh import Mesh
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import greeters
-from tests.support.world import control_plane, until, who_answers, write_rule
+from tests.support.waiting import until
+from tests.support.world import control_plane, who_answers, write_rule
 
 ADA = HelloRequest(name="Ada")
 INTERFACE = {"helloworld.v1.Greeter": "greeter.example:80"}

@@ -14,12 +14,12 @@ from meshkit.mesh import Mesh
 from meshkit.rpc import Method
 from tests.support.gen.helloworld.v1 import HelloReply, HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
+from tests.support.waiting import until
 from tests.support.world import (
     control_plane,
     greeter,
     greeter_process,
     subsets,
-    until,
     weights,
     who_answers,
     within,

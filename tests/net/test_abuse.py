@@ -14,7 +14,8 @@ import pytest
 from meshkit.net import Server, ServerOptions
 from meshkit.wire import Limits
 from tests.support import h2peer as h2
-from tests.support.calls import Service, connected, eventually, serving, unary
+from tests.support.calls import Service, connected, serving, unary
+from tests.support.waiting import until
 
 ENHANCE_YOUR_CALM, REFUSED_STREAM = 11, 7
 MIB = 1 << 20
@@ -32,7 +33,7 @@ class Scene:
 
     async def serves_more(self, calls: int = 3) -> None:
         goal = self.served + calls
-        await eventually(lambda: self.served >= goal)
+        await until(lambda: self.served >= goal)
 
 
 @asynccontextmanager
@@ -210,7 +211,7 @@ async def test_half_open_connections():
         peers[0].send(h2.PREFACE[:10])
         for peer in peers:
             await cut_off(peer, None)
-        await eventually(lambda: len(stage.server.statistics()) == 1)
+        await until(lambda: len(stage.server.statistics()) == 1)
 
 
 # -- frames that carry nothing
@@ -308,7 +309,7 @@ async def test_a_peer_that_never_reads_is_cut_off():
         peer.send(h2.settings((4, 2**31 - 1)), h2.window_update(0, 2**31 - 1 - 65_535))
         for number in range(1, 2001, 2):
             peer.send(h2.headers(number, h2.request(b"/x/Big")), h2.data(number, h2.message(b"1000000"), end=True))
-        await eventually(lambda: len(stage.server.statistics()) == 1, 10)
+        await until(lambda: len(stage.server.statistics()) == 1, 10)
         peer.writer.transport.abort()
 
 
@@ -385,12 +386,12 @@ async def test_more_data_than_the_window():
 async def test_many_idle_connections_cost_little():
     async with scene(memory=64 * MIB) as stage:
         peers = [await stage.attacker() for _ in range(200)]
-        await eventually(lambda: len(stage.server.statistics()) == 201)
+        await until(lambda: len(stage.server.statistics()) == 201)
         used = tracemalloc.get_traced_memory()[0]
         assert used / 200 < 100 << 10  # both ends, the peers' streams and parsers with them
         await stage.serves_more(10)
         await asyncio.gather(*(peer.close() for peer in peers))
-        await eventually(lambda: len(stage.server.statistics()) == 1)
+        await until(lambda: len(stage.server.statistics()) == 1)
 
 
 async def test_connections_over_the_maximum_wait_outside():

@@ -3,7 +3,7 @@ import math
 
 from meshkit.net import Timers
 from meshkit.net.chores import Chores
-from tests.support.calls import eventually
+from tests.support.waiting import until
 
 
 async def test_chores_share_a_timer_that_follows_the_earliest():
@@ -21,7 +21,7 @@ async def test_chores_share_a_timer_that_follows_the_earliest():
     chores = Chores(Timers.of(asyncio.get_running_loop()), (often, never), lambda: rounds.append(len(ran)))
     chores.run()
     assert ran == ["often", "never"]
-    await eventually(lambda: len(rounds) >= 3)
+    await until(lambda: len(rounds) >= 3)
     chores.stop()
     assert chores.due == math.inf
 
@@ -35,7 +35,7 @@ async def test_only_an_earlier_deadline_moves_the_timer():
     chores.at(now + 0.01)
     chores.at(now + 30)
     assert chores.due == now + 0.01
-    await eventually(lambda: rounds)
+    await until(lambda: rounds)
     assert chores.due == math.inf
 
 

@@ -7,7 +7,8 @@ import pytest
 from meshkit.net import ClientOptions, ConnectionLost, Outcome, ServerOptions
 from meshkit.wire import HeadersTooLarge, Limits
 from tests.support import h2peer as h2
-from tests.support.calls import connected, eventually, serving, start, unary
+from tests.support.calls import connected, serving, start, unary
+from tests.support.waiting import until
 
 
 def answering(*frames):
@@ -140,10 +141,10 @@ async def test_compression_both_ways(encoding):
 async def test_cancel_reaches_the_handler_and_silences_the_sink():
     async with serving() as (port, service, _), connected(port) as connection:
         call = start(connection, b"/test.Echo/Hang", message=b"", end=True)
-        await eventually(lambda: service.handlers)
+        await until(lambda: service.handlers)
         call.stream.cancel()
         call.stream.cancel()
-        await eventually(lambda: service.handlers[0].cancelled)
+        await until(lambda: service.handlers[0].cancelled)
         assert service.handlers[0].cancelled == "reset"
         assert not call.ended.done()
         assert connection.in_flight == 0
@@ -273,7 +274,7 @@ async def test_early_trailers_end_a_call_whose_requests_go_on():
         assert (await call.outcome()).status == 5
         call.stream.send(b"late")
         call.stream.end()
-        await eventually(lambda: connection.ending)
+        await until(lambda: connection.ending)
 
 
 # -- the end of connections
@@ -471,7 +472,7 @@ async def test_reading_pauses_while_the_application_lags():
     async with serving() as (port, service, _), connected(port, options) as connection:
         service.methods["Pour"] = pour
         call = start(connection, b"/test.Echo/Pour", end=True)
-        await eventually(lambda: connection.reading.paused)
+        await until(lambda: connection.reading.paused)
         other = unary(connection)
         await asyncio.sleep(0.05)
         assert not other.ended.done()

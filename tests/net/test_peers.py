@@ -13,7 +13,8 @@ import trustme
 
 from meshkit.net import Server, ServerOptions, TlsSettings, client_context, server_context
 from meshkit.wire import Limits
-from tests.support.calls import Service, connected, eventually, serving, start, unary
+from tests.support.calls import Service, connected, serving, start, unary
+from tests.support.waiting import until
 
 MIB = 1 << 20
 
@@ -93,9 +94,9 @@ async def test_grpcio_compresses():
 async def test_grpcio_cancels():
     async with serving() as (port, service, _), grpc_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/test.Echo/Hang")(b"")
-        await eventually(lambda: service.handlers and service.handlers[0].messages)
+        await until(lambda: service.handlers and service.handlers[0].messages)
         call.cancel()
-        await eventually(lambda: service.handlers[0].cancelled == "reset")
+        await until(lambda: service.handlers[0].cancelled == "reset")
 
 
 async def test_grpcio_meets_our_deadline():
@@ -103,7 +104,7 @@ async def test_grpcio_meets_our_deadline():
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await channel.unary_unary("/test.Echo/Hang")(b"", timeout=0.1)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        await eventually(lambda: service.handlers[0].cancelled)
+        await until(lambda: service.handlers[0].cancelled)
 
 
 async def test_grpcio_survives_our_graceful_close():
@@ -249,7 +250,7 @@ async def test_grpcios_graceful_stop_loses_nothing():
         call.stream.send(b"a")
         assert await call.next() == b"a"
         stopping = asyncio.ensure_future(server.stop(5))
-        await eventually(lambda: not connection.ready)
+        await until(lambda: not connection.ready)
         call.stream.send(b"b")
         assert await call.next() == b"b"
         call.stream.end()

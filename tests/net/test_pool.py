@@ -19,7 +19,8 @@ from meshkit.net import (
     TlsSettings,
 )
 from tests.support import h2peer as h2
-from tests.support.calls import Service, eventually, serving, start, unary
+from tests.support.calls import Service, serving, start, unary
+from tests.support.waiting import until
 
 FAST = ClientOptions(backoff=BackoffPolicy(initial=0.05, maximum=0.2))
 
@@ -117,11 +118,11 @@ async def test_backoff_between_attempts_and_wait_for_ready():
     pool = Pool(f"127.0.0.1:{port}", clock=clock, random=lambda: 0.5)
     waiting = asyncio.ensure_future(pool.connect(wait_for_ready=True))
     for attempt, delay in enumerate((1.0, 1.6, 2.56)):
-        await eventually(lambda attempt=attempt: len(clock.slept) == attempt + 1)
+        await until(lambda attempt=attempt: len(clock.slept) == attempt + 1)
         assert clock.slept[-1] == pytest.approx(delay, abs=0.1)
         assert not waiting.done()
         clock.wake()
-    await eventually(lambda: len(clock.slept) == 4)
+    await until(lambda: len(clock.slept) == 4)
     service = Service()
 
     server = Server(service.accept)
@@ -204,7 +205,7 @@ async def test_a_server_that_leaves_at_once_each_time_is_backed_off_from():
         pool = Pool(f"127.0.0.1:{port}", clock=clock)
         with suppress(ConnectionFailed):
             await pool.connect()
-        await eventually(lambda: clock.slept)
+        await until(lambda: clock.slept)
         assert greeted == 2
         assert pool.state is ConnectivityState.TRANSIENT_FAILURE
         await pool.close()
@@ -241,7 +242,7 @@ async def test_too_many_pings_halves_the_rate():
         pool = Pool(f"127.0.0.1:{port}", options=options, clock=HandClock())
         with suppress(ConnectionFailed):
             await pool.connect()
-        await eventually(lambda: pool.keepalive_time >= 60.0)
+        await until(lambda: pool.keepalive_time >= 60.0)
         await pool.close()
 
 
@@ -249,7 +250,7 @@ async def test_several_connections_share_the_load():
     async with serving() as (port, service, server):
         pool = Pool(f"127.0.0.1:{port}", size=3)
         await pool.connect()
-        await eventually(lambda: len(pool._ready) == 3)
+        await until(lambda: len(pool._ready) == 3)
         calls = [start(pool.ready_nowait(), b"/test.Echo/Hang") for _ in range(9)]
         assert sorted(connection.in_flight for connection in pool._ready) == [3, 3, 3]
         assert pool.in_flight == 9
@@ -265,7 +266,7 @@ async def test_an_unused_pool_rests_and_wakes():
         first = await pool.connect()
         await unary(first).outcome()
         await asyncio.wait_for(first.closed, 5)
-        await eventually(lambda: pool.state is ConnectivityState.IDLE)
+        await until(lambda: pool.state is ConnectivityState.IDLE)
         again = await pool.connect()
         assert (await unary(again).outcome()).status == 0
         await pool.close()

@@ -19,7 +19,8 @@ from meshkit.net import (
 )
 from meshkit.wire import Limits
 from tests.support import h2peer as h2
-from tests.support.calls import Service, connected, eventually, serving, start, unary
+from tests.support.calls import Service, connected, serving, start, unary
+from tests.support.waiting import until
 
 
 async def answer(port: int, block: bytes, *more: bytes) -> tuple[dict, list]:
@@ -159,9 +160,9 @@ async def test_a_place_is_free_only_when_the_handler_has_ended():
         peer = await h2.Peer.connect(port)
         for stream in (1, 3):
             peer.send(h2.headers(stream, h2.request(b"/x/Hang"), end=True))
-            await eventually(lambda stream=stream: len(service.handlers) == (stream + 1) // 2)
+            await until(lambda stream=stream: len(service.handlers) == (stream + 1) // 2)
             peer.send(h2.reset(stream))
-            await eventually(lambda: service.handlers[-1].cancelled)
+            await until(lambda: service.handlers[-1].cancelled)
         peer.send(h2.headers(5, h2.request(b"/x/Echo"), end=True))
         refused = await peer.until(h2.RST_STREAM, stream=5)
         assert int.from_bytes(refused.payload, "big") == 7
@@ -182,7 +183,7 @@ async def test_graceful_close_finishes_what_runs():
         call.stream.send(b"a")
         assert await call.next() == b"a"
         closing = asyncio.ensure_future(server.close(5.0))
-        await eventually(lambda: not connection.ready)
+        await until(lambda: not connection.ready)
         call.stream.send(b"b", end=True)
         assert await call.next() == b"b"
         assert (await call.outcome()).status == 0
@@ -194,7 +195,7 @@ async def test_graceful_close_says_goaway_twice_and_takes_what_races():
     server = Server(service.accept)
     peer = await h2.Peer.connect(await server.listen())
     peer.send(h2.headers(1, h2.request(b"/x/Hang"), end=True))
-    await eventually(lambda: service.handlers)
+    await until(lambda: service.handlers)
     closing = asyncio.ensure_future(server.close(5.0))
     first = await peer.until(h2.GOAWAY)
     assert int.from_bytes(first.payload[:4], "big") == 2**31 - 1
@@ -217,7 +218,7 @@ async def test_grace_that_is_over_cuts():
     port = await server.listen()
     async with connected(port) as connection:
         call = start(connection, b"/test.Echo/Hang", end=True)
-        await eventually(lambda: service.handlers)
+        await until(lambda: service.handlers)
         await server.close(0.05)
         assert (await call.outcome()).status == 14
         assert service.handlers[0].cancelled == "connection"
@@ -243,10 +244,10 @@ async def test_a_lost_connection_cancels_its_handlers():
     async with serving() as (port, service, server):
         peer = await h2.Peer.connect(port)
         peer.send(h2.headers(1, h2.request(b"/x/Hang"), end=True))
-        await eventually(lambda: service.handlers)
+        await until(lambda: service.handlers)
         peer.writer.transport.abort()
-        await eventually(lambda: service.handlers[0].cancelled == "connection")
-        await eventually(lambda: not server.statistics())
+        await until(lambda: service.handlers[0].cancelled == "connection")
+        await until(lambda: not server.statistics())
 
 
 async def test_idle_connections_are_closed():
@@ -424,7 +425,7 @@ async def test_plaintext_to_a_tls_port_is_dropped_quietly(authority):
         peer.send(h2.PREFACE + h2.settings())
         await peer.rest()
         await peer.close()
-        await eventually(lambda: not server.statistics())
+        await until(lambda: not server.statistics())
 
 
 async def test_a_silent_client_is_dropped_after_the_handshake_timeout(authority):
@@ -434,7 +435,7 @@ async def test_a_silent_client_is_dropped_after_the_handshake_timeout(authority)
         peer = await h2.Peer.connect(port, greet=False)
         await asyncio.wait_for(peer.rest(), 5)
         await peer.close()
-        await eventually(lambda: not server.statistics())
+        await until(lambda: not server.statistics())
 
 
 async def test_a_slow_reader_gets_the_last_byte_of_a_closing_server(monkeypatch):
@@ -445,7 +446,7 @@ async def test_a_slow_reader_gets_the_last_byte_of_a_closing_server(monkeypatch)
     size = 24 << 20
     peer.send(h2.settings((4, 2**31 - 1)), h2.window_update(0, 2**31 - 1 - 65_535))
     peer.send(h2.headers(1, h2.request(b"/x/Big")), h2.data(1, h2.message(b"%d" % size), end=True))
-    await eventually(lambda: service.handlers and service.handlers[0].stream.over)
+    await until(lambda: service.handlers and service.handlers[0].stream.over)
     closing = asyncio.ensure_future(server.close(30.0))
     got = 0
     while (frame := await peer.next()) is not None:

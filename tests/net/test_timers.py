@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshkit.net import Timers
-from tests.support.calls import eventually
+from tests.support.waiting import until
 
 
 async def test_callbacks_run_in_order_of_deadline():
@@ -13,7 +13,7 @@ async def test_callbacks_run_in_order_of_deadline():
     now = loop.time()
     for delay in (0.02, 0.0, 0.01):
         timers.schedule(now + delay, lambda delay=delay: ran.append(delay))
-    await eventually(lambda: ran == [0.0, 0.01, 0.02])
+    await until(lambda: ran == [0.0, 0.01, 0.02])
     assert len(timers) == 0
 
 
@@ -25,7 +25,7 @@ async def test_a_cancelled_timer_never_runs():
     first.cancel()
     first.cancel()
     assert len(timers) == 1
-    await eventually(lambda: ran == ["second"])
+    await until(lambda: ran == ["second"])
 
 
 async def test_an_earlier_deadline_moves_the_loop_timer():
@@ -33,7 +33,7 @@ async def test_an_earlier_deadline_moves_the_loop_timer():
     timers, ran = Timers(loop), []
     late = timers.schedule(loop.time() + 60, lambda: ran.append("late"))
     timers.schedule(loop.time() + 0.01, lambda: ran.append("early"))
-    await eventually(lambda: ran == ["early"])
+    await until(lambda: ran == ["early"])
     late.cancel()
 
 
@@ -47,14 +47,14 @@ async def test_a_callback_may_schedule_and_cancel():
         timers.schedule(loop.time(), lambda: ran.append("again"))
 
     timers.schedule(loop.time(), first)
-    await eventually(lambda: ran == ["again"])
+    await until(lambda: ran == ["again"])
 
 
 async def test_cancelling_after_it_ran_changes_no_count():
     loop = asyncio.get_running_loop()
     timers = Timers(loop)
     timer = timers.schedule(loop.time(), lambda: None)
-    await eventually(lambda: timer.callback is None)
+    await until(lambda: timer.callback is None)
     timer.cancel()
     assert len(timers) == 0
 
@@ -76,7 +76,7 @@ async def test_a_failing_callback_is_reported_and_the_others_run():
     loop.set_exception_handler(lambda _, context: seen.append(context["exception"]))
     timers.schedule(loop.time(), lambda: 1 / 0)
     timers.schedule(loop.time(), lambda: ran.append("next"))
-    await eventually(lambda: ran == ["next"])
+    await until(lambda: ran == ["next"])
     assert isinstance(seen[0], ZeroDivisionError)
 
 

@@ -6,7 +6,8 @@ import trustme
 import uvloop
 
 from meshkit.net import Pool, Server, ServerOptions, TlsSettings, client_context, server_context
-from tests.support.calls import Service, connected, eventually, serving, start, unary
+from tests.support.calls import Service, connected, serving, start, unary
+from tests.support.waiting import until
 
 
 def run(main) -> None:
@@ -27,7 +28,7 @@ def test_calls_deadlines_and_graceful_close():
             chat.stream.send(bytes(500_000))
             assert await chat.next() == bytes(500_000)
             closing = asyncio.ensure_future(server.close(5.0))
-            await eventually(lambda: not connection.ready)
+            await until(lambda: not connection.ready)
             chat.stream.end()
             assert (await chat.outcome()).status == 0
             await asyncio.wait_for(closing, 5)

@@ -19,10 +19,10 @@ from meshkit.errors import (
 )
 from meshkit.rpc import BidiStream, CallOptions, Channel, Context
 from tests.support import h2peer as h2
-from tests.support.calls import eventually
 from tests.support.echo_service import EchoService, calling
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoClient
+from tests.support.waiting import until
 
 
 async def requests(*texts: str) -> AsyncIterator[EchoRequest]:
@@ -358,7 +358,7 @@ async def test_two_replies_to_a_client_stream_are_an_error() -> None:
 async def test_cancelling_drops_replies_that_nobody_has_read() -> None:
     async with calling() as echo, echo.split(EchoRequest(count=3)) as call:
         assert await call.recv() is not None
-        await eventually(lambda: call._source.over)
+        await until(lambda: call._source.over)
         call.cancel()
         with pytest.raises(Cancelled):
             await call.recv()

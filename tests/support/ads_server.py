@@ -222,10 +222,3 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
     async def DeltaAggregatedResources(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         async for response in self._serve(request_iterator, context.invocation_metadata(), delta=True):
             yield response
-
-
-async def until(condition: Any, timeout: float = 5.0) -> None:
-    """Wait until ``condition()`` holds."""
-    async with asyncio.timeout(timeout):
-        while not condition():  # noqa: ASYNC110 (what is waited for happens in another library's code)
-            await asyncio.sleep(0.005)

@@ -194,10 +194,3 @@ async def connected(
         yield await pool.connect(asyncio.get_running_loop().time() + 10)
     finally:
         await pool.close()
-
-
-async def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    """Wait until ``condition`` holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no event)
-            await asyncio.sleep(0.005)

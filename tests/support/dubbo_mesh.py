@@ -23,7 +23,7 @@ from meshkit.mesh import Mesh
 from tests.support.dubbo_greeter import Greeter, hello
 from tests.support.gen.api.greeter_mesh import GreeterClient
 from tests.support.gopeers import go_peer
-from tests.support.world import until
+from tests.support.waiting import until
 
 __all__ = [
     "HOST",

@@ -20,7 +20,8 @@ from meshkit.tasks import Scope
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase, GreeterClient
 from tests.support.istiod import Istiod
-from tests.support.world import Greeter, until, who_answers
+from tests.support.waiting import until
+from tests.support.world import Greeter, who_answers
 
 __all__ = [
     "CLIENT",

@@ -19,6 +19,7 @@ from meshkit.mesh import Mesh, MeshServer
 from meshkit.rpc import Context
 from tests.support.gen.helloworld.v1 import HelloReply, HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase, GreeterClient
+from tests.support.waiting import until as until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -120,13 +121,6 @@ async def who_answers(client: GreeterClient, count: int, metadata: Mapping[str, 
 
     await asyncio.gather(*(some(count // 32 + (index < count % 32)) for index in range(32)))
     return names
-
-
-async def until(condition: Any, limit: float = 10.0) -> None:
-    """Wait until ``await condition()`` is true; the test fails when it does not become so."""
-    async with asyncio.timeout(limit):
-        while not await condition():  # noqa: ASYNC110  what is waited for is another process's doing
-            await asyncio.sleep(0.02)
 
 
 def within(share: float, expected: float, count: int, deviations: float = 3.0) -> bool:

@@ -20,11 +20,11 @@ from meshkit.mesh.access import discovery_options
 from meshkit.mesh.settings import load_settings
 from meshkit.net import BackoffPolicy
 from meshkit.tasks import Scope
-from tests.support.ads_server import until
 from tests.support.events import captured_events
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import HOST, both, greeters, kubernetes, settle
 from tests.support.istiod import Istiod, token
+from tests.support.waiting import until
 from tests.support.world import Greeter
 
 pytestmark = pytest.mark.interop

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from meshkit.mesh import Mesh
-from tests.support.ads_server import until
 from tests.support.events import captured_events
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import kubernetes, settle
 from tests.support.istiod import Istiod, running_istiod, token
+from tests.support.waiting import until
 from tests.support.world import Greeter
 
 pytestmark = pytest.mark.interop

@@ -13,7 +13,7 @@ import pytest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import DELTA, HOST, destination_rule, greeters, kubernetes, member, settle, under_load
 from tests.support.istiod import Istiod
-from tests.support.world import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.interop
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.istiod import Istiod, Refused, token
-from tests.support.world import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.interop
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.istio_world import HOST, both, caller, destination_rule, greeters, kubernetes, settle
 from tests.support.istiod import Istiod
-from tests.support.world import until, who_answers, within
+from tests.support.waiting import until
+from tests.support.world import who_answers, within
 
 pytestmark = pytest.mark.interop
 

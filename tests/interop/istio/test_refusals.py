@@ -14,7 +14,7 @@ from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import caller, greeters, kubernetes, member, settle
 from tests.support.istiod import Istiod, running_istiod
-from tests.support.world import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.interop
 

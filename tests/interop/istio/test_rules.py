@@ -32,7 +32,8 @@ from tests.support.istio_world import (
     virtual_service,
 )
 from tests.support.istiod import Istiod
-from tests.support.world import until, who_answers, within
+from tests.support.waiting import until
+from tests.support.world import who_answers, within
 
 pytestmark = pytest.mark.interop
 

@@ -13,7 +13,8 @@ from meshkit.mesh import MeshServer
 from tests.support.events import captured_events
 from tests.support.istio_world import HOST, LIGHT, kubernetes, member, service_entry
 from tests.support.istiod import Istiod
-from tests.support.world import Greeter, until
+from tests.support.waiting import until
+from tests.support.world import Greeter
 
 pytestmark = pytest.mark.interop
 

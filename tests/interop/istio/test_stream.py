@@ -33,7 +33,8 @@ from tests.support.istio_world import (
     virtual_service,
 )
 from tests.support.istiod import Istiod, running_istiod
-from tests.support.world import until, who_answers
+from tests.support.waiting import until
+from tests.support.world import who_answers
 
 pytestmark = pytest.mark.interop
 
