@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission"]
 
-_REMEMBERED = 128
+_REMEMBERED = 8
 _PATIENCE = 1.0  # seconds that a client which is not gRPC's may take to end its request before it is refused
 
 

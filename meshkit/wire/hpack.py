@@ -110,26 +110,26 @@ def _literal_name(name: bytes) -> bytes:
 class Decoder:
     """Blocks to fields, within ``max_list`` bytes (each field counted with 32 more)."""
 
-    __slots__ = ("_max_list", "_pure", "_table")
+    __slots__ = ("_max_list", "_same", "_table")
 
     def __init__(self, table_size: int, max_list: int) -> None:
         self._table = DynamicTable(table_size)
         self._max_list = max_list
-        self._pure = True
+        self._same = True
 
     def decode(self, block: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
-        """The fields, and whether the block may be remembered: it neither read nor changed the dynamic table.
+        """The fields, and whether the block left the dynamic table as it was.
 
         Raises ConnectionFault (COMPRESSION_ERROR; ENHANCE_YOUR_CALM for a bomb) and HeaderListTooLarge.
         """
-        self._pure = True
+        self._same = True
         try:
             fields, size = self._fields(block, self._size_updates(block))
         except (IndexError, HuffmanError) as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}") from None
         if size > self._max_list:
             raise HeaderListTooLarge
-        return tuple(fields), self._pure
+        return tuple(fields), self._same
 
     def _size_updates(self, block: bytes) -> int:
         """Section 4.2: only at the start of a block. Gives where the fields begin."""
@@ -139,7 +139,7 @@ class Decoder:
             if size > self._table.limit:
                 raise IndexError(f"table size update to {size}, over the limit of {self._table.limit}")
             self._table.resize(size)
-            self._pure = False
+            self._same = False
         return at
 
     def _fields(self, block: bytes, at: int) -> tuple[list[tuple[bytes, bytes]], int]:
@@ -170,7 +170,7 @@ class Decoder:
                     value, at = decode_string(block, at)
                 if mask == 0x3F:
                     self._table.add((name, value))
-                    self._pure = False
+                    self._same = False
             size += len(name) + len(value) + OVERHEAD
             if size <= most:
                 fields.append((name, value))
@@ -180,7 +180,6 @@ class Decoder:
 
     def _entry(self, index: int) -> tuple[bytes, bytes]:
         """An entry of the dynamic table (section 2.3.3)."""
-        self._pure = False
         if index < _STATIC_LENGTH:
             raise IndexError(f"index {index}")
         return self._table[index - _STATIC_LENGTH]

@@ -43,6 +43,7 @@ class Receiving(Control):
         self._decoder = Decoder(limits.header_table_size, limits.max_header_list_size)
         self._initial: dict[bytes, HeaderBlock] = {}
         self._trailing: dict[bytes, HeaderBlock] = {}
+        self._seen: set[int] = set()
         self._check_initial: Callable[..., HeaderBlock] = check_request if self._is_server else check_response
         self._open_block: tuple[int, int, list[bytes]] | None = None  # stream, flags, fragments
         self._header_by = NEVER
@@ -205,17 +206,37 @@ class Receiving(Control):
             self._on_headers(first & END_STREAM | END_HEADERS, stream_id, block, 0, len(block))
 
     def _decode(self, raw: bytes, known: dict[bytes, HeaderBlock]) -> HeaderBlock:
-        """Read a block, and remember what it means if that can never change."""
+        """Read a block that is not remembered.
+
+        What a block means depends on its bytes and on the dynamic table only, so it is remembered until the table
+        changes: real clients name the same entries of it in every request."""
         try:
-            fields, pure = self._decoder.decode(raw)
+            fields, same = self._decoder.decode(raw)
         except HeaderListTooLarge:
+            self._forget_blocks()
             return _TOO_LARGE
         block = check_trailers(fields) if known is self._trailing else self._check_initial(fields)
-        if pure and len(raw) <= _LONGEST_BLOCK and not block.malformed:
-            if len(known) >= _REMEMBERED_BLOCKS:
-                known.clear()  # blocks that differ each time push out those that repeat, which soon are back
-            known[raw] = block
+        if not same:
+            self._forget_blocks()
+        elif len(raw) <= _LONGEST_BLOCK and not block.malformed:
+            self._remember(raw, block, known)
         return block
+
+    def _remember(self, raw: bytes, block: HeaderBlock, known: dict[bytes, HeaderBlock]) -> None:
+        """The second time it is seen: a block that differs each time is not worth its memory."""
+        mark = hash(raw)
+        if mark not in self._seen:
+            if len(self._seen) >= _REMEMBERED_BLOCKS:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
+        if len(known) >= _REMEMBERED_BLOCKS:
+            known.clear()  # blocks that differ each time push out those that repeat, which soon are back
+        known[raw] = block
+
+    def _forget_blocks(self) -> None:
+        self._initial.clear()
+        self._trailing.clear()
 
     def _request(self, flags: int, stream_id: int, block: HeaderBlock) -> None:
         """HEADERS on a stream that is not open: a new request, or something that is not allowed (section 5.1)."""

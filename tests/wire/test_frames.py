@@ -1,8 +1,12 @@
 """Each rule of RFC 9113 about frames: what breaks it, and the code on the stream or the connection that says so."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from meshkit.wire import ErrorCode, GoAway, Headers, Message, PingReceived, Pong, Reset, Role, Terminated
+from meshkit.wire import ErrorCode, GoAway, Headers, Limits, Message, PingReceived, Pong, Reset, Role, Terminated
+from meshkit.wire.faults import ConnectionFault
+from meshkit.wire.hpack import Decoder
 from tests.support.engines import REQUEST, Wire, frames, handshaken, of, resets
 from tests.support.h2peer import (
     CONTINUATION,
@@ -315,3 +319,38 @@ def test_resets_by_the_peer_keep_their_code(raw, code, status):
     assert isinstance(event, Reset)
     assert (event.stream, event.code, event.by_peer, event.unprocessed) == (stream, code, True, raw == 7)
     assert wire.engine.streams == {}
+
+
+_REQUEST = b"\x83\x86\x04\x01/"  # POST, http, /
+_READ, _ADD_A, _ADD_B, _READ_OLDER = b"\xbe", b"\x40\x01a\x01x", b"\x40\x01b\x01y", b"\xbf"
+_SHRINK, _GROW = b"\x20", b"\x3f\x11"  # table size updates, to 0 and to 48: room for one entry
+
+
+def test_a_remembered_block_means_what_the_table_says_now():
+    wire = handshaken(Role.SERVER)
+
+    def asked(number: int, fields: bytes) -> tuple[bytes, bytes]:
+        (event,) = of(wire.feed(frame(HEADERS, END_HEADERS | END_STREAM, number, _REQUEST + fields)), Headers)
+        return event.fields[3]
+
+    asked(1, _ADD_A)
+    assert [asked(number, _READ) for number in (3, 5, 7)] == [(b"a", b"x")] * 3
+    asked(9, _ADD_B)
+    assert [asked(number, _READ) for number in (11, 13, 15)] == [(b"b", b"y")] * 3
+    assert asked(17, _READ_OLDER) == (b"a", b"x")
+
+
+@given(st.lists(st.sampled_from([_READ, _READ, _READ_OLDER, _ADD_A, _ADD_B, _SHRINK, _GROW]), max_size=60))
+def test_blocks_mean_the_same_remembered_or_not(parts):
+    """A decoder that remembers nothing is the model; blocks that add, resize and read come in any order."""
+    wire, model = handshaken(Role.SERVER), Decoder(Limits().header_table_size, Limits().max_header_list_size)
+    for turn, part in enumerate([_ADD_A, _ADD_B, *parts]):
+        raw = part + _REQUEST if part in (_SHRINK, _GROW) else _REQUEST + part
+        events = wire.feed(frame(HEADERS, END_HEADERS | END_STREAM, 2 * turn + 1, raw))
+        try:
+            fields, _ = model.decode(raw)
+        except ConnectionFault:
+            assert of(events, Terminated)
+            return
+        (event,) = of(events, Headers)
+        assert event.fields == fields
