@@ -10,7 +10,7 @@ import binascii
 from dataclasses import dataclass
 
 from meshkit.metadata import RawHeaders
-from meshkit.wire import ErrorCode, decode_status_message, http_to_grpc, rst_to_grpc
+from meshkit.wire import ErrorCode, decode_status_message, http_to_grpc, is_grpc, rst_to_grpc
 
 __all__ = ["Outcome", "from_http", "from_loss", "from_reset", "from_trailers", "not_grpc", "without_trailers"]
 
@@ -70,7 +70,7 @@ def not_grpc(fields: RawHeaders) -> str:
     """Why initial headers are not those of a gRPC response; empty if they are."""
     found = dict(fields)
     status, kind = found.get(b":status", b""), found.get(b"content-type", b"")
-    if status == b"200" and kind.startswith(b"application/grpc"):
+    if status == b"200" and is_grpc(kind):
         return ""
     return f"HTTP status {status.decode('ascii', 'replace')}, content-type {kind.decode('ascii', 'replace')!r}"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from meshkit.deadline import decode_timeout
 from meshkit.metadata import RawHeaders
-from meshkit.wire import encode_status_message
+from meshkit.wire import encode_status_message, is_grpc
 
 __all__ = ["ENCODINGS", "Refusal", "Request", "read_request"]
 
@@ -54,7 +54,7 @@ def read_request(fields: RawHeaders) -> Request | Refusal:
     """The request that ``fields`` make, or why they make none."""
     found = dict(fields)
     kind = found.get(b"content-type", b"")
-    grpc = kind == _GRPC or kind.startswith((b"application/grpc+", b"application/grpc;"))
+    grpc = is_grpc(kind)
     if found.get(b":method") != b"POST":
         return _refuse(405, f"method {_text(found.get(b':method'))} is not POST", grpc)
     if not grpc:

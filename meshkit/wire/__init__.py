@@ -22,7 +22,7 @@ from .events import (
     Writable,
 )
 from .faults import HeadersTooLarge, StreamsExhausted
-from .grpc import decode_status_message, encode_status_message, http_to_grpc, rst_to_grpc
+from .grpc import decode_status_message, encode_status_message, http_to_grpc, is_grpc, rst_to_grpc
 from .limits import Limits
 from .stream import Stream
 
@@ -59,5 +59,6 @@ __all__ = [
     "encode_status_message",
     "http_to_grpc",
     "inflate",
+    "is_grpc",
     "rst_to_grpc",
 ]

@@ -8,8 +8,10 @@ from typing import Final
 
 from .codes import ErrorCode
 
-__all__ = ["decode_status_message", "encode_status_message", "http_to_grpc", "rst_to_grpc"]
+__all__ = ["decode_status_message", "encode_status_message", "http_to_grpc", "is_grpc", "rst_to_grpc"]
 
+_KIND: Final = b"application/grpc"
+_KINDS: Final = (b"application/grpc+", b"application/grpc;")
 _OK_UNKNOWN: Final = 2
 _HTTP: Final[Mapping[int, int]] = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 431: 13, 502: 14, 503: 14, 504: 14}
 _RST: Final[Mapping[int, int]] = {
@@ -48,6 +50,12 @@ def encode_status_message(message: str) -> bytes:
     if _PLAIN.match(raw):
         return raw
     return _ESCAPE.sub(lambda match: b"%%%02X" % match.group()[0], raw)
+
+
+def is_grpc(content_type: bytes) -> bool:
+    """Whether bodies of this content-type are gRPC messages: ``application/grpc``, alone or with ``+`` or ``;`` and
+    more. Other protocols' names begin alike: application/grpc-web."""
+    return content_type == _KIND or content_type.startswith(_KINDS)
 
 
 def decode_status_message(raw: bytes) -> str:

@@ -8,6 +8,8 @@ from typing import Final
 
 from meshkit.metadata import RawHeaders
 
+from .grpc import is_grpc
+
 __all__ = ["HeaderBlock", "check_request", "check_response", "check_trailers"]
 
 _NAME_OCTETS: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"  # section 8.2.1; no upper case
@@ -19,7 +21,6 @@ _REQUEST_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authori
 _RESPONSE_PSEUDO: Final = frozenset((b":status",))
 _NO_PSEUDO: Final[frozenset[bytes]] = frozenset()
 _NEEDED: Final = frozenset((b":method", b":scheme", b":path"))
-_GRPC: Final = b"application/grpc"
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ def _notable_problem(block: HeaderBlock, name: bytes, value: bytes) -> str:
     if name in _CONNECTION_SPECIFIC or (name == b"te" and value != b"trailers"):
         return f"header {_text(name)} is specific to a connection"
     if name == b"content-type":
-        block.grpc = value.startswith(_GRPC)
+        block.grpc = is_grpc(value)
     elif name == b"grpc-encoding":
         block.encoding = value
     elif name == b"content-length":

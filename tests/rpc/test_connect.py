@@ -294,6 +294,19 @@ async def test_http2_carries_the_same() -> None:
         assert fields[b":status"] == b"504" and b"deadline_exceeded" in body
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+@pytest.mark.parametrize("kind", [b"application/grpc-web+proto", b"application/grpcx"])
+async def test_what_only_looks_like_grpc_is_answered_in_one_piece_or_two(kind: bytes, pause: float) -> None:
+    async with serving(json=True) as (_, address):
+        peer = await h2.Peer.connect(int(address.rpartition(":")[2]))
+        for stream in (1, 3):  # the second block is one that the server has seen
+            peer.send(h2.headers(stream, _fields(content_type=kind)))
+            await asyncio.sleep(pause)
+            peer.send(h2.data(stream, h2.message(b"hi"), end=True))
+            assert dict((await peer.until(h2.HEADERS, stream=stream)).fields)[b":status"] == b"415"
+        await peer.close()
+
+
 async def test_http2_requests_together_are_bounded_too() -> None:
     limits = Limits(max_receive_message=1000, max_unfinished=1500)
     async with serving(json=True, options=ServerOptions(limits=limits)) as (_, address):
