@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,7 +20,9 @@ from meshkit.rpc import Method, UnaryCall
 from tests.support.ads_client import CDS, EDS, RDS, DeltaClient, node
 from tests.support.echo import EchoBackend, call, shares
 from tests.support.envoy_proxy import EnvoyProxy
+from tests.support.files import save
 from tests.support.istio_captures import FOLDER
+from tests.support.ports import free_port
 from tests.support.xds_caller import XdsCaller
 from tests.support.xds_server import XdsServer
 
@@ -82,12 +83,6 @@ async def until(count: Callable[[], Awaitable[Counter[str]]], expected: dict[str
     async with asyncio.timeout(10):
         while await count() != expected:
             pass
-
-
-def save(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text)
-    part.rename(path)
 
 
 @pytest.fixture
@@ -223,9 +218,7 @@ async def test_envoy_takes_everything_that_istiod_was_given(tmp_path, delta):
 @pytest.mark.capability("server configured by listeners of the embedded control plane", peer="grpcio")
 async def test_a_grpcio_server_serves_by_our_listener(world):
     plane, _, _ = world
-    with socket.socket() as probe:  # grpcio does not tell which port an xDS server got
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()  # grpcio does not tell which port an xDS server got
     async with XdsServer(port, plane.port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         reply = await channel.unary_unary("/a.B/C")(b"", timeout=15, wait_for_ready=True)
         assert reply == b"xds-server"

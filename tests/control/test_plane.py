@@ -14,6 +14,7 @@ import pytest
 from meshkit.control import ControlPlane
 from meshkit.errors import ConfigError
 from tests.support.ads_client import CDS, EDS, LDS, RDS, DeltaClient, SotwClient, node
+from tests.support.files import save
 
 HOST = "greeter.default.svc.cluster.local"
 IFACE = "helloworld.v1.greeter"
@@ -52,13 +53,6 @@ ALL = f"outbound|80||{HOST}"
 
 def rules(first: int) -> str:
     return RULES.replace("WEIGHT1", str(first)).replace("WEIGHT2", str(100 - first))
-
-
-def save(path: Path, text: str) -> None:
-    """As editors do: a new file moved over the old one."""
-    part = path.with_suffix(".part")
-    part.write_text(text)
-    part.rename(path)
 
 
 def server(

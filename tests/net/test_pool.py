@@ -20,15 +20,10 @@ from meshkit.net import (
 )
 from tests.support import h2peer as h2
 from tests.support.calls import Service, serving, start, unary
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 FAST = ClientOptions(backoff=BackoffPolicy(initial=0.05, maximum=0.2))
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class HandClock:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.gopeers import go_peer
 from tests.support.javapeers import java_peer
+from tests.support.ports import free_port
 
 __all__ = [
     "DUBBO",
@@ -131,14 +132,6 @@ def _await_ready(server: DubboServer) -> None:
         assert server.process.poll() is None, f"{server.peer} ended:\n{text[-2000:]}"
         assert time.monotonic() < until, f"{server.peer} is not ready after {_START:g} s:\n{text[-2000:]}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port that was free a moment ago: these programs cannot tell which one they were given."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
 
 
 # Clients.

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from tests.support.files import save
 from tests.support.gopeers import go_peer
 
 __all__ = ["SERVER_NAME", "Istiod", "Refused", "running_istiod", "token"]
@@ -150,7 +151,7 @@ class Istiod:
 
     def mesh_config(self, text: str) -> None:
         """Replace the MeshConfig; a running istiod reads it again by itself."""
-        _replace(self.folder / "mesh.yaml", text)
+        save(self.folder / "mesh.yaml", text)
 
     async def _change(self, path: Path, text: str | None) -> None:
         if (path.read_text() if path.exists() else None) == text:
@@ -159,7 +160,7 @@ class Istiod:
         if text is None:
             path.unlink()
         else:
-            _replace(path, text)
+            save(path, text)
         if self.process is None:
             return
         for line in await self._said("applied ", seen, _APPLY):
@@ -204,13 +205,6 @@ def token(
 
 def _base64(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in one step: istiod polls, and a file cut between two documents is a valid one."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(text)
-    draft.rename(path)
 
 
 def _get(url: str) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 from meshkit.control import ControlPlane
 from meshkit.mesh import Mesh, MeshServer
 from meshkit.rpc import Context
+from tests.support.files import save
 from tests.support.gen.helloworld.v1 import HelloReply, HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase, GreeterClient
 from tests.support.waiting import until as until
@@ -36,9 +37,7 @@ class Greeter(GreeterBase):
 
 def write_rule(folder: Path, name: str, text: str) -> None:
     """Put a rule in force, whole."""
-    draft = folder / f"{name}.tmp"
-    draft.write_text(text)
-    draft.rename(folder / f"{name}.yaml")
+    save(folder / f"{name}.yaml", text)
 
 
 def subsets(host: str = "greeter") -> str:
