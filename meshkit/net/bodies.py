@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from meshkit.metadata import RawHeaders
 from meshkit.wire import Body, Stream
 
-from .http import HttpAccept, HttpStream, NotFinished
+from .http import HttpAccept, HttpStream, UnfinishedRequest
 from .options import ServerOptions
 from .timers import Timers
 
@@ -28,7 +28,7 @@ class Bodies:
         self._link = link
         self._accept = accept
         self._limits = options.limits
-        self._gathering: dict[int, NotFinished] = {}
+        self._gathering: dict[int, UnfinishedRequest] = {}
         self._streams: dict[HttpStream, Stream] = {}
         self._size = 0
         self.timers: Timers = link.timers
@@ -57,7 +57,7 @@ class Bodies:
         http = HttpStream(self, found[b":method"], found[b":path"], plain, self._link.heard)
         stream.context = http
         self._streams[http] = stream
-        self._gathering[stream.id] = NotFinished(http, self._limits.max_receive_message)
+        self._gathering[stream.id] = UnfinishedRequest(http, self._limits.max_receive_message)
 
     def add(self, event: Body) -> None:
         """Bytes of a body. One that is too large, by itself or for its connection, is not kept; its sender may end it

@@ -14,7 +14,7 @@ from meshkit.metadata import RawHeaders
 from .sinks import CancelReason
 from .timers import Timer, Timers
 
-__all__ = ["Carrier", "HttpAccept", "HttpSink", "HttpStream", "NotFinished"]
+__all__ = ["Carrier", "HttpAccept", "HttpSink", "HttpStream", "UnfinishedRequest"]
 
 
 class HttpSink(Protocol):
@@ -138,7 +138,7 @@ HttpAccept = Callable[[HttpStream], None]
 """Is called with each whole request, on the loop; it must not block or raise."""
 
 
-class NotFinished:
+class UnfinishedRequest:
     """A request whose body still comes, and is gathered up to ``limit`` bytes."""
 
     __slots__ = ("_parts", "limit", "size", "stream", "too_large")
@@ -148,15 +148,15 @@ class NotFinished:
         self.limit = limit
         self.size = 0
         self.too_large = False
-        self._parts: list[bytes] = []
+        self._parts = bytearray()  # as objects, small pieces would take many times their size
 
     def __repr__(self) -> str:
-        return f"NotFinished({self.stream!r}, {self.size} bytes)"
+        return f"UnfinishedRequest({self.stream!r}, {self.size} bytes)"
 
     def add(self, data: bytes) -> bool:
         """More of the body; False where that is too much."""
         self.size += len(data)
-        self._parts.append(data)
+        self._parts += data
         return self.size <= self.limit
 
     def give_up(self) -> int:
@@ -168,6 +168,6 @@ class NotFinished:
 
     def whole(self) -> HttpStream:
         """The request, complete or too large."""
-        self.stream.body = None if self.too_large else b"".join(self._parts)
+        self.stream.body = None if self.too_large else bytes(self._parts)
         self._parts.clear()
         return self.stream

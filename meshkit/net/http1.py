@@ -20,7 +20,7 @@ from meshkit.wire import Limits
 
 from .address import peer_text
 from .failures import reason_of
-from .http import HttpAccept, HttpStream, NotFinished
+from .http import HttpAccept, HttpStream, UnfinishedRequest
 from .link import LOG
 from .options import ServerOptions
 from .serving import ServerStatistics
@@ -46,7 +46,7 @@ class _Wire:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.max_header_list_size)
-        self.reading: NotFinished | None = None
+        self.reading: UnfinishedRequest | None = None
 
     @property
     def in_head(self) -> bool:
@@ -68,7 +68,7 @@ class _Wire:
                 if sum(len(name) + len(value) + _FIELD for name, value in fields) > self._limits.max_header_list_size:
                     raise h11.RemoteProtocolError("its headers are too large", error_status_hint=431)
                 stream = HttpStream(carrier, event.method, event.target, fields, carrier.now())
-                self.reading = NotFinished(stream, self._limits.max_receive_message)
+                self.reading = UnfinishedRequest(stream, self._limits.max_receive_message)
                 if self._http.they_are_waiting_for_100_continue:
                     carrier.write(self._bytes(h11.InformationalResponse(status_code=100, headers=[])))
             elif (reading := self.reading) is not None:
@@ -131,7 +131,8 @@ class Http1Connection(asyncio.Protocol):
         self._ending = ""
         self._shutting = False
         self._blocked = False
-        self._waiting: list[bytes] = []
+        self._waiting = bytearray()
+        self._taking = True  # the wire is ready for bytes: no answer is owed, or still to leave
         self._started = 0
         self._timer: Timer | None = None
 
@@ -155,11 +156,11 @@ class Http1Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._shutting:
             return
-        if self._current is None:
+        if self._taking:
             self._read(data)
             return
-        self._waiting.append(data)  # pipelined: it waits for its turn
-        if sum(map(len, self._waiting)) > _PIPELINED and self._transport is not None:
+        self._waiting += data  # pipelined: it waits for its turn
+        if len(self._waiting) > _PIPELINED and self._transport is not None:
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -195,6 +196,7 @@ class Http1Connection(asyncio.Protocol):
             self._wait_for_more()
             return
         self._stop_timer()
+        self._taking = False
         self._started += 1
         self.running += 1
         self._current = stream
@@ -232,7 +234,7 @@ class Http1Connection(asyncio.Protocol):
     def _next(self) -> None:
         """Wait until the answer has gone, then take the next request."""
         transport = self._transport
-        if transport is None or self._current is not None:
+        if transport is None or self._taking or self._current is not None:
             return
         if self._blocked:
             self._within(self._options.write_timeout, "it does not read", transport.get_write_buffer_size())
@@ -244,8 +246,9 @@ class Http1Connection(asyncio.Protocol):
             self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self._transport is not None and self._current is None and not self._shutting:
-            data, self._waiting = b"".join(self._waiting), []
+        if self._transport is not None and not self._shutting:
+            data, self._waiting = bytes(self._waiting), bytearray()
+            self._taking = True
             self._read(data)
 
     # -- time, and the end
@@ -303,7 +306,7 @@ class Http1Connection(asyncio.Protocol):
         """Counters of this connection, as a frozen value."""
         queued = self._transport.get_write_buffer_size() if self._transport is not None else 0
         streams = int(self._current is not None or self._wire.reading is not None)
-        unread = sum(map(len, self._waiting))
+        unread = len(self._waiting)
         return ServerStatistics(
             self.peer, self._ending, streams, self.running, self._started, 0, unread, queued, self._blocked
         )

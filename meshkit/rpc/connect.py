@@ -28,7 +28,7 @@ from .jsonform import json_codec
 from .method import Idempotency, Method
 from .server_call import Route
 
-__all__ = ["ConnectStream", "Front"]
+__all__ = ["ConnectHandler", "ConnectStream"]
 
 _CODES: dict[Status, tuple[str, int]] = {
     Status.CANCELLED: ("canceled", 499),
@@ -199,7 +199,7 @@ class ConnectStream:
             sink.on_cancel("deadline")
 
 
-class Front:
+class ConnectHandler:
     """Where a server's plain HTTP requests come in. ``find`` gives what serves a path, ``unknown`` the words for a path
     that nothing serves; messages larger than ``limit`` bytes are refused."""
 

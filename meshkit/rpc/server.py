@@ -122,9 +122,9 @@ class Server:
     def _front(self, options: ServerOptions) -> HttpAccept:
         if find_spec("h11") is None:
             raise MissingExtra("Server(json=True): HTTP/1.1", "json")
-        from .connect import Front
+        from .connect import ConnectHandler
 
-        return Front(self._find, self._unknown, options.limits.max_receive_message).accept
+        return ConnectHandler(self._find, self._unknown, options.limits.max_receive_message).accept
 
     # Its life.
 
