@@ -8,10 +8,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-__all__ = ["FOREVER", "decode_timeout", "encode_timeout", "seconds_of"]
-
-FOREVER = math.inf
-"""The deadline of a call without one."""
+__all__ = ["decode_timeout", "encode_timeout", "seconds_of"]
 
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _MAX = 99_999_999  # eight digits

@@ -10,7 +10,6 @@ import math
 import struct
 from collections.abc import Callable
 from enum import Enum
-from typing import Final
 
 from .faults import ENCODE_FAULTS, encode_fault
 from .frame import Frame
@@ -20,9 +19,6 @@ from .schema import ABSENT, PACKABLE, WIRE_TYPES, Field, Schema
 from .varint import WRITERS, head, varint
 
 __all__ = ["write_encoder"]
-
-# Keys up to this number get a table of key + short length or number; keys of higher ones are added to the bytes.
-_TABLED: Final = 15
 
 
 def write_encoder(schema: Schema, link: Callable[[str, Schema], str]) -> Frame:

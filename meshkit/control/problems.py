@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Problem", "Severity", "errors_in"]
+__all__ = ["Problem", "Severity"]
 
 
 class Severity(Enum):
@@ -34,8 +33,3 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         return ": ".join(part for part in (where, self.resource, self.path, self.text) if part)
-
-
-def errors_in(problems: Iterable[Problem]) -> list[Problem]:
-    """Those that keep a resource, or a file, out of force."""
-    return [problem for problem in problems if problem.severity is Severity.ERROR]
