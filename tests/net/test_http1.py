@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from random import Random
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import trustme
 
-from meshkit.net import HttpStream, Server, ServerOptions
+from meshkit.net import HttpStream, Server, ServerOptions, TlsSettings, client_context, server_context
+from meshkit.net.http import UnfinishedRequest
 from meshkit.wire import Limits
 from tests.support.http1 import Peer, connected, post
 
@@ -98,6 +103,55 @@ async def test_reading_pauses_while_much_waits() -> None:
         assert (await peer.answer()).body == b""
         assert [len((await peer.answer()).body) for _ in range(100)] == [100_000] * 100
         await sending
+
+
+async def test_reading_pauses_while_an_answer_is_not_read() -> None:
+    async with serving() as (answering, server, peer, _):
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        answering.held[0].respond(200, [], bytes(32 << 20))  # more than sockets hold
+        flood = asyncio.create_task(peer.send(b"POST /x HTTP/1.1\r\nx: " + b"x" * (32 << 20)))
+        await asyncio.sleep(0.3)
+        (figures,) = server.statistics()
+        assert figures.blocked and 0 < figures.unread < 1_000_000
+        assert not flood.done()
+        flood.cancel()
+        with suppress(asyncio.CancelledError):
+            await flood
+
+
+async def test_what_waits_comes_before_what_follows_with_tls_too(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "key.pem")
+    answering = Answering()
+    tls = TlsSettings(server_context(cert=str(tmp_path / "key.pem")))
+    server = Server(lambda stream: stream.release(), tls=tls, http=answering.accept)
+    trusted = client_context(ca=authority.cert_pem.bytes())
+    trusted.set_alpn_protocols(["http/1.1"])
+    try:
+        async with connected(await server.listen(), trusted, server_hostname="localhost") as peer:
+            await peer.send(post("/hold"))
+            await asyncio.wait_for(answering.holding.wait(), 5)
+            flood = b"".join(post("/x", f"{number:05}" * 1000) for number in range(400))
+            sending = asyncio.create_task(peer.send(flood))
+            await asyncio.sleep(0.1)
+            answering.held[0].respond(200, [])
+            await peer.answer()
+            assert [int((await peer.answer()).body[:5]) for _ in range(400)] == list(range(400))
+            await sending
+    finally:
+        await server.close()
+
+
+async def test_small_pieces_take_no_more_memory_than_large_ones() -> None:
+    gathered = UnfinishedRequest(cast(HttpStream, SimpleNamespace()), 1 << 20)
+    tracemalloc.start()
+    try:
+        for number in range(1 << 17):
+            gathered.add(bytes((number & 255, number >> 9)))
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 async def test_chunks_and_expect_continue() -> None:
