@@ -157,7 +157,7 @@ def _object(environment: Mapping[str, str], name: str) -> dict[str, Json]:
     text = environment.get(name)
     try:
         value: Json = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict):
         return value
@@ -187,7 +187,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
         key, _, quoted = line.partition("=")
         try:
             value = ast.literal_eval(quoted)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deep
             value = None
         if isinstance(value, str):
             yield key, value

@@ -107,3 +107,10 @@ def test_what_istio_could_not_read_is_said_and_left_out(name: str, value: str, s
         assert read_pod({name: value, "POD_NAME": "a"}, str(tmp_path)) == Pod(name="a")
     (event,) = logs
     assert event["problem"].startswith(said)
+
+
+@pytest.mark.parametrize("line", ["a=" + "-" * 100_000 + "1", "a=" + "1+" * 100_000 + "1", "a=" + "(" * 1000])
+def test_a_line_that_is_nested_too_deep_is_left_out(tmp_path, line):
+    tmp_path.joinpath("labels").write_text(f'{line}\nb="c"\n')
+    pod = read_pod({"ISTIO_METAJSON_X": "[" * 100_000}, str(tmp_path))
+    assert (dict(pod.labels), dict(pod.metadata)) == ({"b": "c"}, {})
