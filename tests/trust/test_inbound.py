@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshkit.trust import Inbound, MutualTls, Policy, read_inbound, spiffe_id, unenforced
+from meshkit.trust import Inbound, MutualTls, Policy, read_inbound, unenforced
 from meshkit.xds import Listener
 from meshkit.xds.listeners import FilterChain, RbacRules
 
@@ -50,7 +50,3 @@ def test_strict_is_said_to_be_without_effect() -> None:
     assert "demands STRICT TLS on port 80, and this server takes plaintext" in said
     for mode in (MutualTls.PLAINTEXT, MutualTls.PERMISSIVE, MutualTls.UNKNOWN):
         assert unenforced(Inbound(80, mode)) == ()
-
-
-def test_spiffe() -> None:
-    assert spiffe_id("cluster.local", "demo", "app") == "spiffe://cluster.local/ns/demo/sa/app"
