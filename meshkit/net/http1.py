@@ -86,7 +86,8 @@ class _Wire:
         if last:
             more.append((b"connection", b"close"))
         reason = _REASONS.get(status, b"")
-        events: list[Event] = [h11.Response(status_code=status, reason=reason, headers=[*fields, *more])]
+        said = [(name, value.strip()) for name, value in fields if name != b"content-length"]  # h11 refuses others
+        events: list[Event] = [h11.Response(status_code=status, reason=reason, headers=[*said, *more])]
         if body and not head_only:
             events.append(h11.Data(data=body))
         return self._bytes(*events, h11.EndOfMessage())

@@ -118,6 +118,7 @@ async def test_reading_pauses_while_an_answer_is_not_read() -> None:
         flood.cancel()
         with suppress(asyncio.CancelledError):
             await flood
+        peer.writer.transport.abort()  # closing would wait until the server takes the rest, or gives up
 
 
 async def test_what_waits_comes_before_what_follows_with_tls_too(tmp_path: Path) -> None:
@@ -152,6 +153,15 @@ async def test_small_pieces_take_no_more_memory_than_large_ones() -> None:
         assert tracemalloc.get_traced_memory()[0] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+async def test_an_answer_may_have_any_metadata() -> None:
+    async with serving() as (answering, _, peer, _):
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        answering.held[0].respond(200, [(b"content-length", b"abc"), (b"x", b" y ")], b"body")
+        answer = await peer.answer()
+        assert (answer.body, answer.headers["x"]) == (b"body", "y")
 
 
 async def test_chunks_and_expect_continue() -> None:
