@@ -93,8 +93,9 @@ class ClientConnection(Link):
         self._idle_since = self.created
         pinger = Pinger(keepalive_time, options.keepalive_timeout, without_calls=options.keepalive_without_calls)
         self.chores.add(Keepalive(self, pinger, self._busy), self._rest_chore)
+        self._responses = Responses(self)
         self.handlers = {
-            **Responses(self).handlers,
+            **self._responses.handlers,
             SettingsChanged: self._settings,
             GoAway: self._go_away,
             Terminated: self.terminated,
@@ -276,6 +277,7 @@ class ClientConnection(Link):
     def lost(self, reason: str) -> None:
         super().lost(reason)
         self.retire(reason)
+        self._responses.http.end_all()
         for stream in tuple(self.engine.streams.values()):
             call: ClientStream = stream.context
             if not call.over:

@@ -15,6 +15,7 @@ from meshkit.wire import ErrorCode, decode_status_message, http_to_grpc, is_grpc
 __all__ = ["Outcome", "from_http", "from_loss", "from_reset", "from_trailers", "not_grpc", "without_trailers"]
 
 _OK, _UNKNOWN, _INTERNAL, _UNAVAILABLE = 0, 2, 13, 14
+_LEGIBLE = 200  # characters of a body in a message
 _OK_TRAILERS = ((b"grpc-status", b"0"),)
 
 
@@ -75,11 +76,21 @@ def not_grpc(fields: RawHeaders) -> str:
     return f"HTTP status {status.decode('ascii', 'replace')}, content-type {kind.decode('ascii', 'replace')!r}"
 
 
-def from_http(fields: RawHeaders) -> Outcome:
-    """The outcome of a response that is HTTP but not gRPC."""
+def from_http(fields: RawHeaders, body: bytes = b"") -> Outcome:
+    """The outcome of a response that is HTTP but not gRPC; the beginning of its ``body`` often says why."""
     raw = dict(fields).get(b":status", b"")
     status = http_to_grpc(int(raw)) if raw.isdigit() and len(raw) == 3 else _UNKNOWN
-    return Outcome(status, f"unexpected response: {not_grpc(fields) or 'no grpc-status'}", fields, trailers_only=True)
+    said = _legible(body)
+    message = f"unexpected response: {not_grpc(fields) or 'no grpc-status'}" + (f": {said}" if said else "")
+    return Outcome(status, message, fields, trailers_only=True)
+
+
+def _legible(body: bytes) -> str:
+    """The beginning of a body as one printable line."""
+    text = body.decode("utf-8", "replace")
+    words = "".join([char if char.isprintable() else " " for char in text]).split()
+    line = " ".join(words)
+    return line if len(line) <= _LEGIBLE else f"{line[:_LEGIBLE]}..."
 
 
 def without_trailers(reason: str, fields: RawHeaders = ()) -> Outcome:

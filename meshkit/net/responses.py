@@ -1,7 +1,7 @@
 """What a server answers: the engine's events of a stream, as the calls' sinks hear them.
 
 Carries: response rules (PROTOCOL-HTTP2.md): initial metadata once, grpc-status before :status, what is not gRPC ends
-the call at once.
+the call.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from meshkit.metadata import RawHeaders
 from meshkit.wire import (
+    Body,
     Connection,
     ErrorCode,
     Fault,
@@ -24,9 +25,11 @@ from meshkit.wire import (
 
 from .client_stream import ClientStream
 from .events import Handlers
+from .http_replies import HttpReplies
 from .link import LOG
-from .outcome import Outcome, from_http, from_loss, from_reset, from_trailers, not_grpc, without_trailers
+from .outcome import Outcome, from_loss, from_reset, from_trailers, not_grpc, without_trailers
 from .reading import Reading
+from .timers import Timers
 
 __all__ = ["Responses", "loss"]
 
@@ -36,30 +39,34 @@ class _Owner(Protocol):
 
     engine: Connection
     reading: Reading
+    timers: Timers
     peer: str
     flushed_id: int
     answered: int
 
     @property
     def full(self) -> bool: ...
+    def wake(self) -> None: ...
     def end(self, call: ClientStream, outcome: Outcome) -> None: ...
     def over(self, call: ClientStream) -> None: ...
 
 
 class Responses:
-    """Handlers for the events of a client's streams."""
+    """Handlers for the events of a client's streams. ``http``: those calls whose answers are not gRPC's."""
 
-    __slots__ = ("_ends", "_good_headers", "_owner", "_reading", "handlers")
+    __slots__ = ("_ends", "_good_headers", "_owner", "_reading", "handlers", "http")
 
     def __init__(self, owner: _Owner) -> None:
         self._owner = owner
         self._reading = owner.reading
+        self.http = HttpReplies(owner)
         self._good_headers: RawHeaders = ()
         self._ends: tuple[RawHeaders, Outcome] = ((), Outcome(0))
         self.handlers: Handlers = {
             UnaryResponse: self._unary,
             Headers: self._headers,
             Message: self._message,
+            Body: self.http.add,
             Trailers: self._trailers,
             HalfClosed: self._half_closed,
             Fault: self._fault,
@@ -97,12 +104,15 @@ class Responses:
         call.sink.on_headers(fields)
 
     def _refuse(self, call: ClientStream, fields: RawHeaders) -> None:
-        """The response is not one of gRPC: that is the outcome, whatever else would follow."""
-        said = any(name == b"grpc-status" for name, _ in fields)
-        outcome = from_trailers(fields, trailers_only=True) if said else from_http(fields)
-        if call.stream is not None:
-            self._owner.engine.reset(call.stream, ErrorCode.CANCEL)
-        self._owner.end(call, outcome)
+        """The response is not one of gRPC: that is the outcome, whatever else would follow. What its body says is
+        waited for, unless it claims to be messages."""
+        stream = call.stream
+        assert stream is not None and stream.block is not None
+        if stream.block.grpc or any(name == b"grpc-status" for name, _ in fields):
+            self._owner.engine.reset(stream, ErrorCode.CANCEL)
+            self._owner.end(call, from_trailers(fields, trailers_only=True))
+        else:
+            self.http.begin(call, fields)
 
     def _message(self, event: Message) -> None:
         call: ClientStream = event.stream.context
@@ -115,12 +125,12 @@ class Responses:
 
     def _trailers(self, event: Trailers) -> None:
         call: ClientStream = event.stream.context
-        if not call.over:
+        if not call.over and (call.headers_received or not self.http.end(call)):
             self._owner.end(call, from_trailers(event.fields, trailers_only=False))
 
     def _half_closed(self, event: HalfClosed) -> None:
         call: ClientStream = event.stream.context
-        if not call.over:
+        if not call.over and not self.http.end(call):
             self._owner.end(call, without_trailers("no trailers"))
 
     def _fault(self, event: Fault) -> None:
@@ -128,7 +138,7 @@ class Responses:
 
     def _reset(self, event: Reset) -> None:
         call: ClientStream = event.stream.context
-        if call.over:
+        if call.over or self.http.end(call):
             return
         owner = self._owner
         if owner.engine.termination:

@@ -49,7 +49,7 @@ class Message:
 
 @dataclass(slots=True)
 class Body:
-    """Bytes of a request that is not gRPC's; told where the engine's ``bodies`` is set."""
+    """Bytes of a request or a response that is not gRPC's; told where the engine's ``bodies`` is set."""
 
     stream: Stream
     data: bytes

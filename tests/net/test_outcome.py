@@ -49,6 +49,16 @@ def test_what_is_not_grpc():
     assert "text/html" in from_http((GRPC[0], (b"content-type", b"text/html"))).message
 
 
+def test_a_body_is_told_in_one_printable_line():
+    fields = ((b":status", b"502"), (b"content-type", b"text/html"))
+    body = b"<html>\r\n<h1>502\x1b[2J Bad\tGateway\xff</h1>\n" + b"x" * 1000
+    message = from_http(fields, body).message
+    said = "<html> <h1>502 [2J Bad Gateway\ufffd</h1> xx"
+    assert message.startswith(f"unexpected response: HTTP status 502, content-type 'text/html': {said}")
+    assert message.isprintable() and message.endswith("x...") and len(message) < 300
+    assert from_http(fields, b" \n").message == from_http(fields).message
+
+
 def test_a_reset_code_nobody_defined_is_unknown():
     outcome = from_reset(99, unprocessed=False, headers_received=False)
     assert outcome.status == 2
