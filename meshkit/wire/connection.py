@@ -219,7 +219,9 @@ class Connection(Calls):
             credit = min(size, stream.unacked_wire)
             stream.unacked_app -= size
             stream.unacked_wire -= credit
-        self._credit_stream(stream, credit)
+        stream.recv_credit += credit
+        if stream.recv_credit >= self._credit_at:  # hardly any message: one call less for all others
+            self._credit_stream(stream, 0)
 
     # -- the connection
 
