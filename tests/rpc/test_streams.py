@@ -37,7 +37,7 @@ class UsersOwn(Exception):
 
 async def failing_requests() -> AsyncIterator[EchoRequest]:
     yield EchoRequest(text="a")
-    await asyncio.sleep(0.02)  # else request and RST_STREAM are one piece of input, and no handler starts
+    await asyncio.sleep(0.2)  # else request and RST_STREAM are one piece of input, and no handler starts
     raise UsersOwn
 
 
