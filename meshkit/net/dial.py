@@ -38,17 +38,23 @@ async def dial(
             await _attach(loop, sock, lambda: connection, address, tls)
             settled = await connection.settled
     except TimeoutError:
-        connection.abort("timed out")
+        _give_up(connection, "timed out")
         raise ConnectionFailed(address.text, f"no answer within {options.connect_timeout:g} s") from None
     except Exception as error:  # the network's, and what a settings' function for the TLS context may raise
-        connection.abort("failed")
+        _give_up(connection, "failed")
         raise ConnectionFailed(address.text, reason_of(error)) from error
     except asyncio.CancelledError:
-        connection.abort("not wanted any more")
+        _give_up(connection, "not wanted any more")
         raise
     if not settled:
         raise ConnectionFailed(address.text, connection.ending)
     return connection
+
+
+def _give_up(connection: ClientConnection, reason: str) -> None:
+    """uvloop closes the transport of a connect that is cancelled when it is made, and never calls connection_lost."""
+    connection.abort(reason)
+    connection.connection_lost(None)
 
 
 async def _attach(

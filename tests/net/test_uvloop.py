@@ -2,10 +2,22 @@
 
 import asyncio
 
+import pytest
 import trustme
 import uvloop
 
-from meshkit.net import Pool, Server, ServerOptions, TlsSettings, client_context, server_context
+from meshkit.net import (
+    ClientConnection,
+    ClientOptions,
+    Pool,
+    Server,
+    ServerOptions,
+    TlsSettings,
+    client_context,
+    server_context,
+)
+from meshkit.net.address import parse_address
+from meshkit.net.dial import dial
 from tests.support.calls import Service, connected, serving, start, unary
 from tests.support.waiting import until
 
@@ -32,6 +44,33 @@ def test_calls_deadlines_and_graceful_close():
             chat.stream.end()
             assert (await chat.outcome()).status == 0
             await asyncio.wait_for(closing, 5)
+
+    run(main())
+
+
+def test_a_connect_that_is_cancelled_when_it_is_made_leaves_nothing(monkeypatch: pytest.MonkeyPatch):
+    """uvloop then closes the transport and calls no connection_lost."""
+    made: list[ClientConnection] = []
+
+    async def main() -> None:
+        faults: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        async with serving() as (port, _, _):
+            address = parse_address(f"127.0.0.1:{port}")
+            dialing = asyncio.ensure_future(dial(address, ClientOptions(), None, 0))
+
+            def cut_off(connection: ClientConnection, transport: asyncio.Transport) -> None:
+                made.append(connection)
+                connection_made(connection, transport)
+                dialing.cancel()
+
+            connection_made = ClientConnection.connection_made
+            monkeypatch.setattr(ClientConnection, "connection_made", cut_off)
+            with pytest.raises(asyncio.CancelledError):
+                await dialing
+            await asyncio.wait_for(made[0].closed, 5)
+            await asyncio.sleep(0.01)
+        assert faults == []
 
     run(main())
 
