@@ -98,7 +98,9 @@ class ControlPlane:
         try:
             self._reload()
         except OSError as error:
-            raise ConfigError(f"cannot read the folder {self.directory}: {error.strerror}") from None
+            raise ConfigError(
+                f"cannot read the folder {self.directory}: {error.strerror}; make it, it may be empty"
+            ) from None
         self._rebuild()
         if self._settle > 0:
             self.hub.settled = False
