@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.extensions.filters.http.fault.v3 import FaultAbort, 
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, RegexMatcher
 
 from meshkit.status import Status
+from meshkit.xds.naming import ClusterName
 
 from .destinations import Targets
 from .encoding import encode
@@ -28,7 +29,6 @@ from .model import (
     Retries,
     RouteDestination,
 )
-from .naming import ClusterName
 from .traffic_policy import ConsistentHash
 from .values import any_of, fraction
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 
 from meshkit.observe.log import event_logger
+from meshkit.xds.naming import ClusterName
 
 from .clusters import cluster, cluster_names
 from .encoding import Encoded, encode, encoded
 from .endpoints import assignment_bytes, endpoints_of, has_priorities
 from .listeners import listener, listener_names
 from .making import make
-from .naming import CDS, EDS, LDS, RDS, SHORT, ClusterName, Proxy, host_port
+from .naming import CDS, EDS, LDS, RDS, SHORT, Proxy, host_port
 from .routes import hosts_read, route_configuration, serves
 from .world import World
 

@@ -14,11 +14,13 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 )
 from envoy_data_plane.envoy.type.v3 import Percent
 
+from meshkit.xds.naming import ClusterName
+
 from .encoding import encode
 from .endpoints import load_assignment
 from .making import make
 from .model import Port
-from .naming import ClusterName, Proxy
+from .naming import Proxy
 from .policies import policy_for
 from .traffic_policy import ConnectionPool, ConsistentHash, LoadBalancer, OutlierDetection, TrafficPolicy, Warmup
 from .values import any_of, services_metadata

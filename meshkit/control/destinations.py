@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meshkit.xds.naming import ClusterName
+
 from .model import Destination
-from .naming import ClusterName
 from .policies import policy_for
 from .traffic_policy import ConsistentHash
 from .world import Service, World, resolve_host

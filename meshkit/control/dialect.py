@@ -30,13 +30,14 @@ from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as endpoints
 
 from meshkit.observe.log import event_logger
+from meshkit.xds.naming import ClusterName
 
 from .catalog import View
 from .dialect_routes import route_configuration
 from .encoding import Encoded, encode, encoded
 from .endpoints import endpoints_of
 from .making import make
-from .naming import CDS, EDS, RDS, ClusterName, host_port
+from .naming import CDS, EDS, RDS, host_port
 from .node import Node
 from .registration import INTERFACES_LABEL, Registration
 from .world import CLUSTER_DOMAIN, Provider, World

@@ -17,10 +17,12 @@ from typing import Any
 from envoy_data_plane.envoy.config.route import v3 as envoy
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 
+from meshkit.xds.naming import ClusterName
+
 from . import routes
 from .endpoints import endpoints_of
 from .making import make
-from .naming import ClusterName, Proxy, host_port
+from .naming import Proxy, host_port
 from .world import World
 
 __all__ = ["route_configuration"]

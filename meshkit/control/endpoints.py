@@ -13,9 +13,11 @@ from functools import lru_cache
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as envoy
 
+from meshkit.xds.naming import ClusterName
+
 from .encoding import encode
 from .making import make
-from .naming import ClusterName, Proxy
+from .naming import Proxy
 from .policies import policy_for
 from .service_entry import is_address
 from .values import struct

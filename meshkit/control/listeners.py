@@ -13,9 +13,11 @@ from envoy_data_plane.envoy.config.route.v3 import (
 )
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 
+from meshkit.xds.naming import INBOUND, ClusterName
+
 from .encoding import encode
 from .making import make
-from .naming import INBOUND, ClusterName, Proxy, host_port
+from .naming import Proxy, host_port
 from .routes import serves
 from .values import any_of
 from .world import World

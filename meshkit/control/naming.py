@@ -1,11 +1,10 @@
-"""The names that Istio gives to resources, and the type URLs of those that we serve."""
+"""The type URLs of the resources that we serve, and what of a client they depend on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-__all__ = ["CDS", "EDS", "INBOUND", "LDS", "PUSH_ORDER", "RDS", "SHORT", "ClusterName", "Proxy", "host_port"]
+__all__ = ["CDS", "EDS", "LDS", "PUSH_ORDER", "RDS", "SHORT", "Proxy", "host_port"]
 
 _PREFIX = "type.googleapis.com/envoy.config."
 CDS = _PREFIX + "cluster.v3.Cluster"
@@ -17,28 +16,6 @@ PUSH_ORDER = (CDS, EDS, LDS, RDS)
 """Make before break: what is pointed at goes before what points (xDS protocol, "Eventual consistency")."""
 
 SHORT = {CDS: "CDS", EDS: "EDS", LDS: "LDS", RDS: "RDS"}
-
-INBOUND = "xds.istio.io/grpc/lds/inbound/"
-"""Listener names of gRPC servers are this and ``ip:port``."""
-
-
-class ClusterName(NamedTuple):
-    """``outbound|port|subset|host``."""
-
-    port: int
-    subset: str
-    host: str
-
-    def __str__(self) -> str:
-        return f"outbound|{self.port}|{self.subset}|{self.host}"
-
-    @classmethod
-    def parse(cls, text: str) -> ClusterName | None:
-        """The name read back; None for anything that is not of this form."""
-        parts = text.split("|")
-        if len(parts) != 4 or parts[0] != "outbound" or not parts[1].isdecimal():
-            return None
-        return cls(int(parts[1]), parts[2], parts[3])
 
 
 def host_port(name: str) -> tuple[str, int]:

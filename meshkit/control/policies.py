@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .naming import ClusterName
+from meshkit.xds.naming import ClusterName
+
 from .traffic_policy import TrafficPolicy
 from .world import World
 

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 
 from envoy_data_plane.envoy.config.route import v3 as envoy
 
+from meshkit.xds.naming import ClusterName
+
 from .actions import default_action, direct_response, redirect, route_to
 from .destinations import Targets
 from .making import make
 from .matches import applies, is_catch_all, route_match
 from .model import Destination, HttpRoute, VirtualService
-from .naming import ClusterName, Proxy, host_port
+from .naming import Proxy, host_port
 from .pairs import shares
 from .values import istio_metadata
 from .world import CLUSTER_DOMAIN, Provider, Service, World

@@ -18,6 +18,7 @@ from typing import Protocol
 from meshkit.guard import DEFAULT_POLICY
 from meshkit.route import find_virtual_host
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, Entry, EntryState, ResourceType
+from meshkit.xds.naming import ClusterName
 from meshkit.xds.resources import (
     Cluster,
     ClusterLoadAssignment,
@@ -85,7 +86,7 @@ class Naming:
 
     def cluster(self, place: HostPort) -> str:
         """The cluster of the whole host, whose port may be one that has no routes."""
-        return f"outbound|{place.port}||{place.host}"
+        return str(ClusterName(place.port, "", place.host))
 
 
 @dataclass(frozen=True, slots=True)

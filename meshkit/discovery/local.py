@@ -16,6 +16,7 @@ from meshkit.cell import Cell
 from meshkit.net.address import join_host_port
 from meshkit.trust import Inbound, read_inbound
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, LISTENERS, AdsMachine, EntryState, Listener
+from meshkit.xds.naming import INBOUND, ClusterName
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment
 
 from .assembly import Naming, Need
@@ -24,7 +25,7 @@ from .subscriptions import Subscriptions
 
 __all__ = ["LocalPort", "LocalPorts", "LocalWatch"]
 
-_ISTIO_LISTENERS = "xds.istio.io/grpc/lds/inbound/%s"
+_ISTIO_LISTENERS = INBOUND + "%s"
 _NO_SERVICES = "Istio's grpc generator does not tell a server its services: set service (MESHKIT_SERVICE)"
 _NO_LISTENER = "asked for with Istio's grpc generator only: set generator to grpc (MESHKIT_GENERATOR)"
 _UNSELECTED = "no service selects {}, says the control plane; Istio knows a pod by POD_NAME and POD_NAMESPACE"
@@ -143,14 +144,13 @@ class _Search:
         """The own ports of each of these services that lead here."""
         offered: defaultdict[str, list[int]] = defaultdict(list)
         for entry in self._machine.entries(CLUSTERS):
-            direction, _, rest = entry.name.partition("|")
-            port, _, subset_host = rest.partition("||")
-            if direction == "outbound" and port.isdecimal():
-                offered[subset_host].append(int(port))
+            name = ClusterName.parse(entry.name)
+            if name is not None and not name.subset:
+                offered[name.host].append(name.port)
         return {host: self.leading_here(host, sorted(offered[host])) for host in hosts}
 
     def leading_here(self, host: str, ports: list[int]) -> list[int]:
-        return ports if len(ports) < 2 else [port for port in ports if self.holds(f"outbound|{port}||{host}")]
+        return ports if len(ports) < 2 else [port for port in ports if self.holds(str(ClusterName(port, "", host)))]
 
     def holds(self, cluster: str) -> bool:
         """Whether the endpoints of ``cluster`` are this port, among others."""

@@ -11,8 +11,9 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from meshkit.control.clusters import cluster, cluster_names
 from meshkit.control.encoding import encode
 from meshkit.control.library import Library
-from meshkit.control.naming import ClusterName, Proxy
+from meshkit.control.naming import Proxy
 from meshkit.control.world import World, join
+from meshkit.xds.naming import ClusterName
 from tests.support.istio_captures import ENVOY, GRPC, captured, comparable, input_world
 
 HOST = "a.demo.svc.cluster.local"

@@ -8,8 +8,9 @@ import pytest
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from meshkit.control.endpoints import assignment_bytes, locality_of
-from meshkit.control.naming import ClusterName, Proxy
+from meshkit.control.naming import Proxy
 from meshkit.control.world import Endpoint, Port, Service, World, join
+from meshkit.xds.naming import ClusterName
 from tests.support.istio_captures import ENVOY, GRPC, captured, comparable, input_world
 
 
