@@ -140,7 +140,7 @@ class ClusterRuntime:
             if not target.places:
                 self._drop(endpoint.address)
         for target, endpoint in merge.lost:
-            if target.places and target.endpoint is endpoint:  # listed twice: what another place says counts now
+            if target.places and target.endpoint == endpoint:  # listed twice: what another place says counts now
                 target.be(next(other for group in self._groups for other in group.endpoints_of(target)))
 
     def open(self, target: Target) -> Pool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshkit.discovery import ClusterSnapshot
@@ -21,7 +21,12 @@ def snapshot(endpoints: list[Endpoint]) -> ClusterSnapshot:
     return ClusterSnapshot(CLUSTER, ClusterLoadAssignment("c", (LocalityEndpoints(tuple(endpoints)),)))
 
 
+def _two_weights() -> list[Endpoint]:
+    return [Endpoint("127.0.0.1:1", 2), Endpoint("127.0.0.1:1", 1)]
+
+
 @given(st.lists(ENDPOINTS, min_size=1, max_size=5))
+@example([_two_weights(), _two_weights(), _two_weights()[:1]])  # alike, and not the same objects
 def test_the_targets_are_the_endpoints_of_the_last_config(steps: list[list[Endpoint]]) -> None:
     runtime = ClusterRuntime(Pools(Pool, Scope("test"), 0.0))
     before: dict[str, object] = {}
