@@ -220,7 +220,7 @@ class HostNames:
                 found = await self._resolver(question.host)
         except OSError as error:
             return (), error.strerror or str(error)
-        except Exception as error:
+        except Exception as error:  # the program's own resolver may raise anything; its name fails, and no other
             return (), repr(error)
         addresses = _of_family(found, question.how.family)
         return addresses, "" if addresses else f"it has no addresses for {question.how.family.name}"

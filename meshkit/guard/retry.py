@@ -35,8 +35,6 @@ DEFAULT_POLICY = RetryPolicy(
 )
 """Istio's for routes that say nothing of retries ; for routes of our own making."""
 
-_NO_POLICY = RetryPolicy(retry_on=frozenset(), num_retries=0)
-
 _STATUS_WORDS = {
     "cancelled": Status.CANCELLED,
     "deadline-exceeded": Status.DEADLINE_EXCEEDED,
@@ -107,7 +105,7 @@ class RetryGuard:
     __slots__ = ("_doublings", "_policy", "_random", "_transparent", "previous")
 
     def __init__(self, policy: RetryPolicy | None, random: Callable[[], float]) -> None:
-        self._policy = policy or _NO_POLICY
+        self._policy = policy
         self._random = random
         self._transparent = True
         self._doublings = 0
@@ -136,4 +134,5 @@ class RetryGuard:
             self._doublings = 0
             return pushback / 1000
         self._doublings += 1
+        assert self._policy is not None  # without one nothing is retried after a pause
         return backoff(self._policy, self._doublings, self._random)

@@ -109,7 +109,7 @@ class Stack:
                 outcome = Unreached(call, error)
             if outcome.status == 0:
                 return call.reply(outcome)
-            guard = guard or _guard(way, call)
+            guard = guard or RetryGuard(way.retry, random.random)
             delay = guard.next_delay(_ended(outcome))
             if delay is None or not await _pause(delay, call.deadline):
                 return call.reply(outcome)
@@ -122,7 +122,7 @@ class Stack:
         """Open one attempt of a streaming call; asked again when `stream_attempt` wants the next one."""
         if call.carried is None:
             way = self._way_nowait(call) or await self._way(call)
-            call.carried = (way, _guard(way, call))
+            call.carried = (way, RetryGuard(way.retry, random.random))
         way, guard = call.carried
         while True:
             if way.cluster.empty:
@@ -218,10 +218,6 @@ def _refusal(view: View, decision: Decision | None, path: str) -> Exception:
         status = status_of(http_to_grpc(decision.direct.status))
         return error_for(status, decision.direct.body or f"direct response {decision.direct.status} of the route")
     return Unavailable(f"route {decision.route.name!r} redirects {path}; gRPC calls cannot follow a redirect")
-
-
-def _guard(way: Way, call: AnyCall) -> RetryGuard:
-    return RetryGuard(way.retry, random.random)
 
 
 def _ended(outcome: Outcome) -> AttemptOutcome:

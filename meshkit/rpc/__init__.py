@@ -23,7 +23,7 @@ from .method import Idempotency, Method
 from .options import CallOptions, Timeout
 from .servicer import Servicer
 from .streams import BidiStream, ClientStream, ServerStream
-from .unary import UnaryCall, unary_attempt
+from .unary import UnaryCall
 
 if TYPE_CHECKING:
     from .descriptors import DescriptorIndex
@@ -68,7 +68,6 @@ __all__ = [
     "generated_by",
     "stream_attempt",
     "try_again",
-    "unary_attempt",
 ]
 
 __getattr__ = lazily(

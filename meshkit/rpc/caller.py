@@ -19,7 +19,7 @@ class Caller(Protocol):
     coroutines; the first is written so that a caller around another one costs no coroutine of its own."""
 
     def mesh_unary(self, call: UnaryCall[Rep], /) -> Coroutine[Any, Any, Rep]:
-        """Run ``call``: choose connections, make attempts with `unary_attempt`, answer with `UnaryCall.reply`."""
+        """Run ``call``: choose connections, make attempts with `UnaryCall.attempt`, answer with `UnaryCall.reply`."""
         ...
 
     async def mesh_open(self, call: Exchange[Any, Any], /) -> None:

@@ -22,7 +22,7 @@ from .options import DEFAULT, CallOptions, Timeout
 if TYPE_CHECKING:
     from .caller import Caller
 
-__all__ = ["Load", "UnaryCall", "unary_attempt"]
+__all__ = ["Load", "UnaryCall"]
 
 _RESOURCE_EXHAUSTED = 8
 _UNIMPLEMENTED = 12  # also the word for a wrong number of replies (grpc/doc/statuscodes.md)
@@ -178,7 +178,11 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         self.adopt(seen.metadata, seen.deadline)
 
     async def attempt(self, connection: ClientConnection, load: Load = _UNCOUNTED) -> Outcome:
-        """One try on ``connection``, counted in ``load``; see `unary_attempt`."""
+        """One try on ``connection``, counted in ``load``; `reply` makes a reply or an error of its outcome.
+
+        The deadline is armed, and RST_STREAM CANCEL sent if the awaiting task is cancelled. Raises `ConnectionLost`
+        when the connection was closed already, and nothing else.
+        """
         if self._given_up is not None:
             return self._given_up
         fields = self.fields
@@ -240,12 +244,3 @@ async def _intercepted(
 
     reply: Rep = await chain(interceptors, last)(Call(call.method, request, metadata, call.deadline, None))
     return reply
-
-
-def unary_attempt(connection: ClientConnection, call: UnaryCall[Any]) -> Coroutine[Any, Any, Outcome]:
-    """One attempt of ``call`` on ``connection``: ``outcome = await unary_attempt(connection, call)``.
-
-    The deadline is armed, and RST_STREAM CANCEL sent if the awaiting task is cancelled. Raises `ConnectionLost` when
-    the connection was closed already, and nothing else; `UnaryCall.reply` makes a reply or an error of the outcome.
-    """
-    return call.attempt(connection)

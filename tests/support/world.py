@@ -20,7 +20,6 @@ from meshkit.rpc import Context
 from tests.support.files import save
 from tests.support.gen.helloworld.v1 import HelloReply, HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase, GreeterClient
-from tests.support.waiting import until as until
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -26,7 +26,8 @@ from tests.support.dubbo_mesh import (
     workload,
 )
 from tests.support.gen.api.greeter_mesh import GreeterClient
-from tests.support.world import subsets, until, weights, within, write_rule
+from tests.support.waiting import until
+from tests.support.world import subsets, weights, within, write_rule
 
 pytestmark = pytest.mark.interop
 
