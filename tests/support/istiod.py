@@ -97,8 +97,14 @@ class Istiod:
         return json.loads(await asyncio.to_thread(_get, f"http://127.0.0.1:{self.ports['http']}/debug/{page}"))
 
     async def watchers(self) -> list[dict[str, Any]]:
-        """The ADS streams that istiod has now, with node metadata and, by type URL, the names each asked for."""
-        return list((await self.debug("adsz")).get("clients") or ())
+        """The ADS streams that istiod has now, with node metadata and, by type URL, the names each asked for, in order.
+
+        istiod keeps these names as a set, and lists them as it finds them.
+        """
+        clients = list((await self.debug("adsz")).get("clients") or ())
+        for client in clients:
+            client["watches"] = {kind: sorted(names) for kind, names in (client.get("watches") or {}).items()}
+        return clients
 
     def log(self) -> str:
         """What it wrote on stderr."""
