@@ -21,7 +21,9 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 
 _NAME = re.compile(r"[0-9a-z_.\-]+\Z")
 _TEXT = re.compile(r"[ -~]*\Z")
-_RESERVED = frozenset({"te", "content-type", "user-agent", "host", "connection", "transfer-encoding"})
+_GRPC = ("te", "content-type", "user-agent", "host")
+_HTTP = ("connection", "transfer-encoding", "content-length", "keep-alive", "proxy-connection", "upgrade")
+_RESERVED = frozenset((*_GRPC, *_HTTP))  # HTTP tells the ends of bodies and connections by its own (RFC 9113 8.2.2)
 
 
 class Metadata(Mapping[str, str | bytes]):
@@ -85,7 +87,7 @@ def _encode(name: str, value: str | bytes) -> tuple[bytes, bytes]:
     if not _NAME.match(name):
         raise ValueError(f"metadata name {name!r}: only 0-9 a-z _ . - are allowed")
     if name in _RESERVED or name.startswith("grpc-"):
-        raise ValueError(f"metadata name {name!r} is reserved by gRPC")
+        raise ValueError(f"metadata name {name!r} is reserved by gRPC or HTTP")
     if name.endswith("-bin"):
         if not isinstance(value, bytes | bytearray | memoryview):
             raise TypeError(f"metadata {name!r} must be bytes, as its name ends in -bin, not {type(value).__name__}")

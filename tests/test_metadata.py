@@ -66,6 +66,8 @@ def test_the_mapping() -> None:
         ({"a b": "x"}, ValueError, "only 0-9 a-z"),
         ({"": "x"}, ValueError, "only 0-9 a-z"),
         ({"te": "x"}, ValueError, "reserved"),
+        ({"Content-Length": "5"}, ValueError, "reserved by gRPC or HTTP"),
+        ({"keep-alive": "x"}, ValueError, "reserved"),
         ({"GRPC-timeout": "x"}, ValueError, "reserved"),
         ({"a": "ä"}, ValueError, "0x20-0x7E"),
         ({"a": "x\n"}, ValueError, "0x20-0x7E"),

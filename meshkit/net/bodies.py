@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from meshkit.metadata import RawHeaders
 from meshkit.wire import Body, Stream
 
-from .http import HttpAccept, HttpStream, UnfinishedRequest
+from .http import TOO_SLOW, HttpAccept, HttpStream, UnfinishedRequest
 from .options import ServerOptions
 from .timers import Timers
 
@@ -22,12 +22,12 @@ _PATIENCE = 1.0  # seconds that the rest of a request which is too large may tak
 class Bodies:
     """The requests of one connection whose bodies are being gathered, and the answers to them."""
 
-    __slots__ = ("_accept", "_gathering", "_limits", "_link", "_size", "_streams", "timers")
+    __slots__ = ("_accept", "_gathering", "_link", "_options", "_size", "_streams", "timers")
 
     def __init__(self, link: ServerConnection, options: ServerOptions, accept: HttpAccept) -> None:
         self._link = link
         self._accept = accept
-        self._limits = options.limits
+        self._options = options
         self._gathering: dict[int, UnfinishedRequest] = {}
         self._streams: dict[HttpStream, Stream] = {}
         self._size = 0
@@ -57,7 +57,7 @@ class Bodies:
         http = HttpStream(self, found[b":method"], found[b":path"], plain, self._link.heard)
         stream.context = http
         self._streams[http] = stream
-        self._gathering[stream.id] = UnfinishedRequest(http, self._limits.max_receive_message)
+        self._gathering[stream.id] = UnfinishedRequest(http, self._options, lambda _: self._late(stream))
 
     def add(self, event: Body) -> None:
         """Bytes of a body. One that is too large, by itself or for its connection, is not kept; its sender may end it
@@ -66,13 +66,21 @@ class Bodies:
         if gathering is None or gathering.too_large:
             return
         self._size += len(event.data)
-        if not gathering.add(event.data) or self._size > max(self._limits.max_unfinished, gathering.limit):
+        most = max(self._options.limits.max_unfinished, gathering.limit)
+        if not gathering.add(event.data, self._link.heard) or self._size > most:
             self._size -= gathering.give_up()
             gathering.stream.arm(self._link.heard + _PATIENCE, lambda: self._end_late(event.stream))
 
     def _end_late(self, stream: Stream) -> None:
         if self.end(stream):
             self._link.wake()
+
+    def _late(self, stream: Stream) -> None:
+        """A body that came too slowly: nobody sees the request."""
+        gathering = self._gathering.pop(stream.id)
+        self._size -= gathering.size
+        gathering.stream.respond(*TOO_SLOW)
+        gathering.stream.release()
 
     def end(self, stream: Stream) -> bool:
         """The request is whole; False where it is none of these."""
@@ -99,8 +107,9 @@ class Bodies:
         below = self._streams.pop(stream)
         below.context = None
         engine = self._link.engine
-        engine.send_headers(below, ((b":status", b"%d" % status), *fields), end=not body)
-        if body:
+        bare = not body or stream.method == b"HEAD"  # which is answered without one (RFC 9110 section 9.3.2)
+        engine.send_headers(below, ((b":status", b"%d" % status), *fields), end=bare)
+        if not bare:
             engine.send_data(below, body, end=True)
         self._link.wake()
 

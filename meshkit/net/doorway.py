@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
+from .address import peer_text
+from .http import HttpAccept
 from .http1 import Http1Connection
+from .options import ServerOptions
 from .serving import ServerConnection, ServerStatistics
+from .tls import TlsSettings
 
 __all__ = ["Doorway"]
 
@@ -15,18 +20,27 @@ _PREFACE = b"PRI"  # how HTTP/2 begins, and no request of HTTP/1 (RFC 9113 secti
 
 
 class Doorway(asyncio.Protocol):
-    """A connection until it is known what it speaks, and its handle from then on. ``closed`` is set when it is gone."""
+    """A connection until it is known what it speaks, and its handle from then on. ``closed`` is set when it is gone.
+
+    ``make_http2`` makes the connection of HTTP/2; that of HTTP/1.1 is made of the other arguments.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, http2: ServerConnection, http1: Http1Connection, patience: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        make_http2: Callable[[], ServerConnection],
+        options: ServerOptions,
+        tls: TlsSettings | None,
+        accept: HttpAccept,
+        age_factor: float,
     ) -> None:
         self.closed: asyncio.Future[None] = loop.create_future()
-        self._http2 = http2
-        self._http1 = http1
+        self._make_http2 = make_http2
+        self._make_http1 = partial(Http1Connection, loop, options, tls, accept, age_factor)
         self._chosen: ServerConnection | Http1Connection | None = None
         self._transport: asyncio.Transport | None = None
         self._first = b""
-        self._late = loop.call_later(patience, self._abort)
+        self._late = loop.call_later(options.limits.preface_timeout, self._abort)
 
     def __repr__(self) -> str:
         return f"Doorway({self._chosen or 'nothing has come'})"
@@ -37,9 +51,9 @@ class Doorway(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._first += data
         if not _PREFACE.startswith(self._first[: len(_PREFACE)]):
-            self._choose(self._http1)
+            self._choose(self._make_http1())
         elif len(self._first) >= len(_PREFACE):
-            self._choose(self._http2)
+            self._choose(self._make_http2())
 
     def _choose(self, protocol: ServerConnection | Http1Connection) -> None:
         assert self._transport is not None
@@ -48,7 +62,8 @@ class Doorway(asyncio.Protocol):
         protocol.closed.add_done_callback(self._gone)
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
-        protocol.data_received(self._first)
+        first, self._first = self._first, b""
+        protocol.data_received(first)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone(None)
@@ -78,4 +93,7 @@ class Doorway(asyncio.Protocol):
 
     def statistics(self) -> ServerStatistics:
         """Counters of the connection."""
-        return (self._chosen or self._http2).statistics()
+        if self._chosen is not None:
+            return self._chosen.statistics()
+        peer = peer_text(self._transport.get_extra_info("peername")) if self._transport is not None else ""
+        return ServerStatistics(peer, "", 0, 0, 0, 0, len(self._first), 0, False)

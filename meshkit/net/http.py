@@ -6,15 +6,25 @@ gRPC message: ``limits.max_receive_message`` each, ``limits.max_unfinished`` tog
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
 from meshkit.metadata import RawHeaders
 
+from .options import ServerOptions
 from .sinks import CancelReason
 from .timers import Timer, Timers
 
-__all__ = ["Carrier", "HttpAccept", "HttpSink", "HttpStream", "UnfinishedRequest"]
+__all__ = ["TEXT", "TOO_SLOW", "Carrier", "HttpAccept", "HttpSink", "HttpStream", "UnfinishedRequest"]
+
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+"""The header field of answers in plain words."""
+
+TOO_SLOW = (408, (TEXT,), b"the body came too slowly\n")
+"""The answer to a request whose body took too long (RFC 9110 section 15.5.9)."""
+
+_SLOWEST = 4096  # bytes of a body that buy its sender another second
 
 
 class HttpSink(Protocol):
@@ -99,10 +109,13 @@ class HttpStream:
         return self._carrier
 
     def arm(self, deadline: float, expired: Callable[[], None]) -> None:
-        """Call ``expired`` at a loop time, unless the request is over by then; only the last such wish counts."""
+        """Call ``expired`` at a loop time (infinity: never), unless the request is over by then; only the last such
+        wish counts."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._carrier.timers.schedule(deadline, expired)
+            self._timer = None
+        if deadline < math.inf:
+            self._timer = self._carrier.timers.schedule(deadline, expired)
 
     def respond(self, status: int, fields: RawHeaders, body: bytes = b"") -> None:
         """Answer. Does nothing once the request is over."""
@@ -139,22 +152,40 @@ HttpAccept = Callable[[HttpStream], None]
 
 
 class UnfinishedRequest:
-    """A request whose body still comes, and is gathered up to ``limit`` bytes."""
+    """A request whose body still comes, and is gathered up to ``limit`` bytes. ``late`` is called with it when it is
+    too slow: `ServerOptions.body_timeout` in all, ``write_timeout`` since its last bytes."""
 
-    __slots__ = ("_parts", "limit", "size", "stream", "too_large")
+    __slots__ = ("_heard", "_late", "_options", "_parts", "limit", "size", "stream", "too_large")
 
-    def __init__(self, stream: HttpStream, limit: int) -> None:
+    def __init__(self, stream: HttpStream, options: ServerOptions, late: Callable[[UnfinishedRequest], object]) -> None:
         self.stream = stream
-        self.limit = limit
+        self.limit = options.limits.max_receive_message
         self.size = 0
         self.too_large = False
+        self._options = options
+        self._late = late
+        self._heard = stream.began
         self._parts = bytearray()  # as objects, small pieces would take many times their size
+        stream.arm(self._due(), self._check)
 
     def __repr__(self) -> str:
         return f"UnfinishedRequest({self.stream!r}, {self.size} bytes)"
 
-    def add(self, data: bytes) -> bool:
-        """More of the body; False where that is too much."""
+    def _due(self) -> float:
+        total = self._options.body_timeout + self.size / _SLOWEST
+        return min(self.stream.began + total, self._heard + self._options.write_timeout)
+
+    def _check(self) -> None:
+        """One timer for all pieces of a body: whether it is too late is asked when it could be."""
+        due = self._due()
+        if self.stream.connection.timers.now() >= due:
+            self._late(self)
+        else:
+            self.stream.arm(due, self._check)
+
+    def add(self, data: bytes, now: float) -> bool:
+        """More of the body, at this loop time; False where that is too much."""
+        self._heard = now
         self.size += len(data)
         self._parts += data
         return self.size <= self.limit
@@ -168,6 +199,7 @@ class UnfinishedRequest:
 
     def whole(self) -> HttpStream:
         """The request, complete or too large."""
+        self.stream.arm(math.inf, self._check)
         self.stream.body = None if self.too_large else bytes(self._parts)
         self._parts.clear()
         return self.stream

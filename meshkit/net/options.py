@@ -56,6 +56,8 @@ class ServerOptions:
     ``max_connection_idle``, ``max_connection_age`` (spread by ``age_jitter``), ``max_connection_age_grace``: gRFC A9.
     ``drain_timeout``: how long the first GOAWAY of a graceful close waits for its PING's answer.
     ``write_timeout``: a peer whose socket takes none of the waiting bytes for so long is cut off.
+    ``body_timeout``: how long the body of a request of plain HTTP may take, with a second more for each 4 KiB of it;
+    ``write_timeout`` is how long nothing of it may come.
     ``stream_write_timeout``: a stream whose window lets none of its waiting bytes go for so long is reset.
     ``max_unread``: reading pauses while more bytes of messages than this wait for the application.
     ``max_buffered``: while more bytes than this wait for a peer, its new streams are refused.
@@ -77,6 +79,7 @@ class ServerOptions:
     max_connection_age_grace: float = math.inf
     drain_timeout: float = 5.0
     write_timeout: float = 60.0
+    body_timeout: float = 60.0
     stream_write_timeout: float = 300.0
     max_unread: int = 32 << 20
     max_buffered: int = 32 << 20

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,9 +119,7 @@ class Server:
 
     async def _attach(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        jitter = self._options.age_jitter * (2.0 * random.random() - 1.0)
-        http2 = ServerConnection(loop, self._options, self._tls, self._accept, 1.0 + jitter, self._http)
-        connection = http2 if self._http is None else self._doorway(http2, self._http)
+        connection = self._connection(loop)
         connection.closed.add_done_callback(lambda _: self._forget(connection))
         try:
             tls = self._tls
@@ -134,13 +133,16 @@ class Server:
             sock.close()
             raise
 
-    def _doorway(self, http2: ServerConnection, accept: HttpAccept) -> Doorway:
+    def _connection(self, loop: asyncio.AbstractEventLoop) -> ServerConnection | Doorway:
+        """What speaks with a new client; which protocol, where plain HTTP is served too, its first bytes tell."""
+        options, tls, http = self._options, self._tls, self._http
+        age_factor = 1.0 + options.age_jitter * (2.0 * random.random() - 1.0)
+        make_http2 = partial(ServerConnection, loop, options, tls, self._accept, age_factor, http)
+        if http is None:
+            return make_http2()
         from .doorway import Doorway  # needs h11
-        from .http1 import Http1Connection
 
-        loop = asyncio.get_running_loop()
-        http1 = Http1Connection(loop, self._options, self._tls, accept)
-        return Doorway(loop, http2, http1, self._options.limits.preface_timeout)
+        return Doorway(loop, make_http2, options, tls, http, age_factor)
 
     def _forget(self, connection: ServerConnection | Doorway) -> None:
         self._connections.discard(connection)

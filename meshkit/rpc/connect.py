@@ -66,6 +66,7 @@ _OURS = frozenset(  # what the protocol, or HTTP, says to us and not to a handle
         *_TIMEOUTS,
     )
 )
+_OF_BODIES = frozenset((b"content-encoding", b"date", b"trailer"))  # what metadata cannot say of an answer here
 
 
 class _Refused(Exception):
@@ -143,7 +144,7 @@ class ConnectStream:
         """Initial metadata, which go out with the reply."""
         if not self.headers_sent:
             self.headers_sent = True
-            self._initial = fields
+            self._initial = [field for field in fields if field[0] not in _OF_BODIES]
 
     def send(self, data: bytes, *, compress: bool = False) -> None:
         """The one reply, which goes out with the status."""

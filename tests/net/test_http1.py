@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -16,50 +15,8 @@ import trustme
 
 from meshkit.net import HttpStream, Server, ServerOptions, TlsSettings, client_context, server_context
 from meshkit.net.http import UnfinishedRequest
-from meshkit.wire import Limits
-from tests.support.http1 import Peer, connected, post
-
-
-class Answering:
-    """Answers each request with its body; ``held`` are those with the target ``/hold``, which it does not answer."""
-
-    def __init__(self) -> None:
-        self.targets: list[bytes] = []
-        self.held: list[HttpStream] = []
-        self.cancelled: list[str] = []
-        self.holding = asyncio.Event()
-        self.left = asyncio.Event()
-
-    def accept(self, stream: HttpStream) -> None:
-        self.targets.append(stream.target)
-        stream.sink = self
-        if stream.target == b"/hold":
-            self.held.append(stream)
-            self.holding.set()
-        else:
-            stream.respond(
-                200, [(b"content-type", b"text/plain")], b"too large" if stream.body is None else stream.body
-            )
-            stream.release()
-
-    def on_cancel(self, reason: str) -> None:
-        self.cancelled.append(reason)
-        self.left.set()
-
-    def finish(self, status: int, message: str = "") -> None: ...
-
-
-@asynccontextmanager
-async def serving(write_timeout: float = 60.0, **limits: float) -> AsyncIterator[tuple[Answering, Server, Peer, int]]:
-    answering = Answering()
-    options = ServerOptions(limits=Limits(**limits), write_timeout=write_timeout)  # type: ignore[arg-type]
-    server = Server(lambda stream: stream.release(), options=options, http=answering.accept)
-    port = await server.listen()
-    try:
-        async with connected(port) as peer:
-            yield answering, server, peer, port
-    finally:
-        await server.close()
+from tests.support.http1 import Answering, connected, post, serving
+from tests.support.waiting import until
 
 
 async def test_bytes_may_come_one_by_one() -> None:
@@ -145,11 +102,12 @@ async def test_what_waits_comes_before_what_follows_with_tls_too(tmp_path: Path)
 
 
 async def test_small_pieces_take_no_more_memory_than_large_ones() -> None:
-    gathered = UnfinishedRequest(cast(HttpStream, SimpleNamespace()), 1 << 20)
+    stream = SimpleNamespace(began=0.0, arm=lambda *_: None)
+    gathered = UnfinishedRequest(cast(HttpStream, stream), ServerOptions(), lambda _: None)
     tracemalloc.start()
     try:
         for number in range(1 << 17):
-            gathered.add(bytes((number & 255, number >> 9)))
+            gathered.add(bytes((number & 255, number >> 9)), 0.0)
         assert tracemalloc.get_traced_memory()[0] < 1 << 20
     finally:
         tracemalloc.stop()
@@ -219,13 +177,33 @@ async def test_head_is_answered_without_a_body() -> None:
         assert (await peer.answer()).body == b"x"
 
 
+@pytest.mark.parametrize(("options", "pause"), [({"write_timeout": 0.1}, 5.0), ({"body_timeout": 0.1}, 0.01)])
+async def test_a_body_that_comes_too_slowly_is_told_so(options: dict[str, float], pause: float) -> None:
+    async with serving(**options) as (answering, _, peer, _):
+        await peer.send(b"POST /a HTTP/1.1\r\nhost: t\r\ncontent-length: 99999\r\n\r\nhalf")
+        answered = asyncio.create_task(peer.answer())
+        while not answered.done():
+            await asyncio.wait([answered], timeout=pause)
+            peer.writer.write(b"x")
+        assert (answered.result().status, answered.result().body) == (408, b"the body came too slowly\n")
+        assert await peer.ended()
+        assert answering.targets == []
+
+
+async def test_a_body_buys_time_by_its_bytes() -> None:
+    async with serving(body_timeout=0.05) as (_, _, peer, _):
+        await peer.send(b"POST /a HTTP/1.1\r\nhost: t\r\ncontent-length: 8193\r\n\r\n" + b"x" * 8192)
+        await asyncio.sleep(0.2)
+        await peer.send(b"x")
+        assert (await peer.answer()).body == b"x" * 8193
+
+
 @pytest.mark.parametrize(
     ("settings", "sent"),
     [
         ({"preface_timeout": 0.1}, b""),
         ({"preface_timeout": 0.1}, b"PR"),
         ({"header_timeout": 0.1}, b"POST /a HTTP/1.1\r\nhost:"),
-        ({"write_timeout": 0.1}, b"POST /a HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\nhalf"),
         ({"header_timeout": 0.1}, post("/a") + b"POST /b"),
     ],
 )
@@ -245,6 +223,81 @@ async def test_a_trickle_of_headers_is_cut_off_all_the_same() -> None:
             peer.writer.write(b"x: y\r\n")
             await asyncio.sleep(0.02)
         assert await ended
+
+
+async def test_a_connection_reaches_its_greatest_age_between_answers() -> None:
+    async with serving(max_connection_age=0.1) as (answering, server, peer, port), connected(port) as idle:
+        await idle.send(post("/a"))
+        await idle.answer()
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        assert await idle.ended()
+        await until(lambda: [one.ending for one in server.statistics()] == ["it reached its greatest age"])
+        assert answering.cancelled == []
+        answering.held[0].respond(200, [], b"last")
+        answer = await peer.answer()
+        assert (answer.body, answer.headers["connection"]) == (b"last", "close")
+        assert await peer.ended()
+
+
+async def test_a_call_that_outlasts_the_grace_of_its_connection_is_cancelled() -> None:
+    async with serving(max_connection_age=0.05, max_connection_age_grace=0.05) as (answering, _, peer, _):
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.left.wait(), 5)
+        assert await peer.ended()
+
+
+async def test_an_idle_connection_is_closed() -> None:
+    async with serving(max_connection_idle=0.1) as (_, _, peer, _):
+        await peer.send(post("/a"))
+        await peer.answer()
+        assert await peer.ended()
+
+
+async def test_a_server_that_closes_lets_a_request_come_whole() -> None:
+    async with serving() as (_, server, peer, _):
+        request = post("/a", "late")
+        await peer.send(request[:30])
+        await until(lambda: server.statistics()[0].unread == 0)
+        closing = asyncio.create_task(server.close(grace=5))
+        await asyncio.sleep(0.05)
+        await peer.send(request[30:])
+        answer = await peer.answer()
+        assert (answer.body, answer.headers["connection"]) == (b"late", "close")
+        await closing
+
+
+async def test_a_server_that_closes_now_waits_for_no_body() -> None:
+    async with serving() as (_, server, peer, _):
+        await peer.send(b"POST /a HTTP/1.1\r\nhost: t\r\ncontent-length: 9\r\n\r\nhalf")
+        await until(lambda: server.statistics()[0].streams == 1)
+        closing = asyncio.create_task(server.close())
+        assert await peer.ended()
+        await closing
+
+
+async def test_handlers_that_do_not_end_are_bounded() -> None:
+    async with serving(max_handlers=2) as (answering, server, peer, _):
+        for number in range(2):
+            await peer.send(post("/hold"))
+            await until(lambda number=number: len(answering.held) == number + 1)
+            answering.held[number].respond(200, [])
+            await peer.answer()
+        await peer.send(post("/hold"))
+        assert (await peer.answer()).status == 503
+        answering.held[0].release()
+        await peer.send(post("/a", "again"))
+        assert (await peer.answer()).body == b"again"
+        assert server.statistics()[0].running == 1
+
+
+async def test_who_closes_its_half_has_left() -> None:
+    async with serving() as (answering, _, peer, _):
+        await peer.send(post("/hold"))
+        await asyncio.wait_for(answering.holding.wait(), 5)
+        peer.writer.write_eof()
+        await asyncio.wait_for(answering.left.wait(), 5)
+        assert await peer.ended()
 
 
 async def test_who_does_not_read_is_cut_off() -> None:

@@ -164,6 +164,47 @@ async def test_what_is_wrong_is_said(request_: bytes, http: int, code: str, text
     assert text in error(answer)[2]
 
 
+async def test_the_connection_stays_after_errors() -> None:
+    wrong = [post("/nope"), post(UNARY, "{"), post(UNARY, '{"fail": 5}'), post(UNARY, content_type="text/html")]
+    wrong += [post(UNARY).replace(b"POST", verb, 1) for verb in (b"GET", b"PUT", b"OPTIONS")]
+    async with plain() as (server, peer):
+        for request in wrong:
+            await peer.send(request)
+            answer = await peer.answer()
+            assert answer.status >= 400 and "connection" not in answer.headers
+        await peer.send(post(UNARY).replace(b"POST", b"HEAD", 1))
+        assert (await peer.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405 ")
+        await peer.send(post("http://mesh.test" + UNARY, '{"text": "still here"}'))
+        assert json.loads((await peer.answer()).body) == {"text": "still here"}
+
+
+@pytest.mark.parametrize("name", ["connection", "transfer-encoding", "content-length", "keep-alive", "upgrade"])
+async def test_a_handler_says_nothing_about_the_connection(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    class Saying(EchoService):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            ctx.set_trailing_metadata({name: "5"})
+            return EchoReply()
+
+    async with plain(Saying()) as (_, peer):
+        await peer.send(post(UNARY))
+        assert error(await peer.answer())[1] in ("unknown", "internal")
+        assert f"metadata name '{name}' is reserved by gRPC or HTTP" in caplog.text
+        await peer.send(post(UNARY.replace("Unary", "Nope")))
+        assert (await peer.answer()).status == 404
+
+
+async def test_a_handler_says_nothing_about_the_body() -> None:
+    class Saying(EchoService):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            await ctx.send_initial_metadata({"content-encoding": "gzip", "date": "never", "cache-control": "no-store"})
+            return EchoReply(text="x")
+
+    answer = await ask(post(UNARY), Saying())
+    assert json.loads(answer.body) == {"text": "x"}
+    assert "content-encoding" not in answer.headers and answer.headers["date"] != "never"
+    assert answer.headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize(
     ("request_", "http", "header", "value"),
     [

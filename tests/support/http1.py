@@ -9,7 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "Peer", "connected", "post"]
+from meshkit.metadata import RawHeaders
+from meshkit.net import HttpStream, Server, ServerOptions
+from meshkit.wire import Limits
+
+__all__ = ["Answer", "Answering", "Peer", "connected", "post", "serving"]
 
 
 @dataclass
@@ -32,13 +36,13 @@ class Peer:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self) -> Answer:
-        """The next response, interim ones passed over."""
+    async def answer(self, *, interim: bool = True) -> Answer:
+        """The next response; ``interim`` ones are passed over."""
         async with asyncio.timeout(10):
             while True:
                 head = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
                 status = int(head[0].split()[1])
-                if status >= 200:
+                if status >= 200 or not interim:
                     break
             headers = dict(line.split(": ", 1) for line in head[1:] if line)
             body = await self.reader.readexactly(int(headers.get("content-length", "0")))
@@ -72,3 +76,50 @@ async def connected(port: int, tls: ssl.SSLContext | None = None, **settings: An
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+class Answering:
+    """Answers each request with its body; ``held`` are those with the target ``/hold``, which it does not answer."""
+
+    def __init__(self) -> None:
+        self.targets: list[bytes] = []
+        self.fields: list[RawHeaders] = []
+        self.held: list[HttpStream] = []
+        self.cancelled: list[str] = []
+        self.holding = asyncio.Event()
+        self.left = asyncio.Event()
+
+    def accept(self, stream: HttpStream) -> None:
+        self.targets.append(stream.target)
+        self.fields.append(stream.fields)
+        stream.sink = self
+        if stream.target == b"/hold":
+            self.held.append(stream)
+            self.holding.set()
+        else:
+            stream.respond(
+                200, [(b"content-type", b"text/plain")], b"too large" if stream.body is None else stream.body
+            )
+            stream.release()
+
+    def on_cancel(self, reason: str) -> None:
+        self.cancelled.append(reason)
+        self.left.set()
+
+    def finish(self, status: int, message: str = "") -> None: ...
+
+
+@asynccontextmanager
+async def serving(**settings: float) -> AsyncIterator[tuple[Answering, Server, Peer, int]]:
+    """An `Answering` server with these `ServerOptions` and `Limits`, a connection to it, and its port."""
+    answering = Answering()
+    of_limits = {name: value for name, value in settings.items() if name in Limits.__dataclass_fields__}
+    of_server = {name: value for name, value in settings.items() if name not in of_limits}
+    options = ServerOptions(limits=Limits(**of_limits), **of_server)  # type: ignore[arg-type]
+    server = Server(lambda stream: stream.release(), options=options, http=answering.accept)
+    port = await server.listen()
+    try:
+        async with connected(port) as peer:
+            yield answering, server, peer, port
+    finally:
+        await server.close()
