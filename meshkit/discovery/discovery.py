@@ -18,6 +18,7 @@ from .local import LocalPorts, LocalWatch
 from .node import Registration, build_node
 from .options import DiscoveryOptions
 from .patience import Patience
+from .reminder import Reminder
 from .slicing import Slicer
 from .strategy import HostPort, Strategy, make_strategies
 from .stream import AdsStream, StreamStatistics
@@ -69,6 +70,9 @@ class Discovery:
             self._stream.poke,
             self.condition,
         )
+        self._reminder = Reminder(
+            self._machine, self._cache.subscriptions, options.reminders, options.clock, self._stream.poke
+        )
         self._locals = LocalPorts(self._machine, self._cache.subscriptions, self._naming, options.listener_template)
 
     def __repr__(self) -> str:
@@ -78,6 +82,7 @@ class Discovery:
         """Start keeping the stream; returns at once, whether or not the control plane is there."""
         self._scope.start(self._stream.run(), name="stream")
         self._scope.start(self._patience.run(), name="patience")
+        self._scope.start(self._reminder.run(), name="reminder")
         for strategy in self._strategies:
             self._scope.start(strategy.run(), name=strategy.name)
 
@@ -168,6 +173,7 @@ class Discovery:
 
     def _sent(self) -> None:
         self._patience.note()
+        self._reminder.note()
 
     def _resolved(self, cluster: str) -> None:
         self._cache.update(DNS, (cluster,))

@@ -24,7 +24,8 @@ class DiscoveryOptions:
 
     ``address``: ``host:port`` or ``unix:path``. ``mode``: ``delta`` or ``sotw``. ``strategies`` and ``static``: see
     `meshkit.discovery.strategy`. ``patience``: seconds after which a resource asked for and not answered counts as
-    absent (gRFC A57). ``backoff``: between failing streams. ``token_file``: a bearer token, read for every stream.
+    absent (gRFC A57). ``backoff``: between failing streams. ``reminders``: between requests for a resource that was
+    refused. ``token_file``: a bearer token, read for every stream.
     ``listener_template``: the name of the listener of a port that this process serves on, ``%s`` its address; "" is
     Istio's.
     ``debug_url``: istiod's debug pages, ``http://host:15014``; "" is there, on the address of an istiod's usual port.
@@ -38,6 +39,7 @@ class DiscoveryOptions:
     static: Mapping[str, str] = field(default_factory=dict[str, str])
     patience: float = 15.0
     backoff: BackoffPolicy = BackoffPolicy(initial=1.0, multiplier=1.6, jitter=0.2, maximum=30.0)
+    reminders: BackoffPolicy = BackoffPolicy(initial=2.0, multiplier=2.0, jitter=0.2, maximum=600.0)
     tls: TlsSettings | None = None
     token_file: Path | None = None
     debug_url: str = ""

@@ -7,6 +7,7 @@ everything by itself. The two variants differ only in the table of hooks at the 
     hook         state of the world (`sotw.py`)                delta (`delta.py`)
     _ask         all names, last version and nonce             the names added and removed, no nonce
     _answer      the same, with the response's nonce           the nonce alone
+    _again       all names, as if for the first time           the names given up and asked for anew
     _gone        CDS: what a response does not hold            what removed_resources names
 
 Rules carried by all: the node goes in the first request of a stream only; every response of a known type is ACKed or
@@ -122,6 +123,9 @@ class TypeState:
         """Take updates in; the names of those that changed something. ``version`` is for those without their own."""
         changed: list[str] = []
         for update in updates:
+            if update.reason and not update.name:
+                for waiting in self.entries.values():
+                    waiting.suspect(update)
             entry = self.entry_for(update.name)
             if entry is not None and entry.accept(update, update.version or version):
                 changed.append(update.name)
@@ -236,6 +240,13 @@ class AdsMachine:
         entry = self._types[kind].entries.get(name)
         return entry is not None and entry.drop(Event.SILENCE, reason)
 
+    def again(self, kind: ResourceType, names: Iterable[str]) -> None:
+        """Ask once more for ``names``, which the server has sent: a version that was refused is not sent again by
+        itself until it changes. Those that the server was not asked for on this stream are left out."""
+        asked = tuple(name for name in names if self.asked(kind, name))
+        if asked:
+            self._answers.extend(self._again(self._types[kind], asked))
+
     # -- looking
 
     def entry(self, kind: ResourceType, name: str) -> Entry | None:
@@ -289,6 +300,9 @@ class AdsMachine:
         raise NotImplementedError
 
     def _answer(self, state: TypeState) -> Request:
+        raise NotImplementedError
+
+    def _again(self, state: TypeState, names: tuple[str, ...]) -> Iterable[Request]:
         raise NotImplementedError
 
     def _gone(self, state: TypeState, response: Response, updates: Sequence[Update]) -> Iterable[str]:

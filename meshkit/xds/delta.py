@@ -32,5 +32,15 @@ class DeltaMachine(AdsMachine):
     def _answer(self, state: TypeState) -> Request:
         return Request(state.kind.url, nonce=state.nonce, error=state.error)
 
+    def _again(self, state: TypeState, names: tuple[str, ...]) -> Iterable[Request]:
+        """Names of our own are given up and subscribed to anew; so that no wildcard is touched, those that came by it
+        are subscribed to and given up in one request: the server then sends them for the wildcard's sake (xDS protocol,
+        "Unsubscribing from resources"), and Istio, whose list has them already, takes it for no mistake."""
+        url = state.kind.url
+        own = tuple(name for name in names if name in state.asked)
+        others = tuple(name for name in names if name not in state.asked)
+        out = [Request(url, subscribe=others, unsubscribe=others)] if others else []
+        return [*out, Request(url, unsubscribe=own), Request(url, subscribe=own)] if own else out
+
     def _gone(self, state: TypeState, response: Response, updates: Sequence[Update]) -> Iterable[str]:
         return response.removed

@@ -152,13 +152,25 @@ class Entry:
             self.error, self.refused_key = "", b""
         return before[:2] != (self.state, self.error) or before[2] is not self.resource
 
+    def suspect(self, update: Update) -> None:
+        """A refused resource whose name cannot be read may have been the answer that is waited for."""
+        if self.state is EntryState.REQUESTED:
+            self.error, self.refused_key = update.reason, update.key
+
     def drop(self, event: Event, reason: str) -> bool:
         """The control plane removed the resource, or stays silent about it; True if the state changed."""
         before = self.state
         self.state = _NEXT[event][before]
         if self.state is EntryState.ABSENT:
-            self.resource, self.memo, self.key, self.version, self.error = None, None, b"", "", reason
+            self.resource, self.memo, self.key, self.version = None, None, b"", ""
+            if event is Event.REMOVED or not self.refused:  # what was refused explains a silence
+                self.error, self.refused_key = reason, b""
         return self.state is not before
+
+    @property
+    def refused(self) -> bool:
+        """Whether the last version that came had to be refused."""
+        return bool(self.refused_key)
 
     def recall(self, key: bytes, size: int) -> Update | None:
         """The update that these bytes made before, if they are those of the version held or refused last."""

@@ -7,6 +7,7 @@ list means "everything" as long as no names were ever sent on the stream, so it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from .ads import AdsMachine, Request, Response, TypeState
 from .entry import EntryState, Update
@@ -27,6 +28,10 @@ class SotwMachine(AdsMachine):
         request = self._request(state, state.error)
         state.forget_unwanted()
         return request
+
+    def _again(self, state: TypeState, names: tuple[str, ...]) -> Iterable[Request]:
+        """A request without a nonce is a first one, and always answered (pilot/pkg/xds/ads.go, ShouldRespond)."""
+        return (replace(self._request(state, ""), nonce=""),)
 
     def _request(self, state: TypeState, error: str) -> Request:
         state.asked = dict(state.names)

@@ -121,13 +121,14 @@ class DeltaStream(Stream):
             return []
         names = self.names.setdefault(kind, [])
         assert not set(request.subscribe) & set(names), "subscribed twice"
-        assert set(request.unsubscribe) <= set(names), "unsubscribed what was not subscribed"
-        self.names[kind] = [name for name in names if name not in request.unsubscribe] + list(request.subscribe)
+        asked = [*names, *request.subscribe]
+        assert set(request.unsubscribe) <= set(asked), "unsubscribed what was not subscribed"
+        self.names[kind] = [name for name in asked if name not in request.unsubscribe]
         if not request.subscribe:
             return []
         every = self.table.names(kind) if WILDCARD in request.subscribe else list(request.subscribe)
-        asked = dict.fromkeys([*every, *request.initial_versions, *request.subscribe])
-        found = {name: self.table.named(kind, name) for name in asked if name != WILDCARD}
+        wanted = dict.fromkeys([*every, *request.initial_versions, *request.subscribe])
+        found = {name: self.table.named(kind, name) for name in wanted if name != WILDCARD}
         gone = tuple(name for name, named in found.items() if not named)
         return self._respond(kind, [named for some in found.values() for named in some], gone)
 

@@ -178,7 +178,7 @@ class AdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
             return
         before = stream.names.get(url, [])
         stream.names[url] = list(request.resource_names)
-        added = [name for name in request.resource_names if name not in before]
+        added = [name for name in request.resource_names if name not in before or not request.response_nonce]
         if added or not request.response_nonce:
             self._answer(stream, url, added)
 

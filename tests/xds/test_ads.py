@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from meshkit.xds.ads import AdsMachine, Request, Response
 from meshkit.xds.delta import DeltaMachine
-from meshkit.xds.entry import EntryState
+from meshkit.xds.entry import EntryState, fingerprint
 from meshkit.xds.resources import RouteConfiguration
 from meshkit.xds.sotw import SotwMachine
 from meshkit.xds.types import ASSIGNMENTS, CLUSTERS, ROUTES, TYPES, WILDCARD, ResourceType
@@ -63,6 +63,9 @@ class World:
         if self.stream is not None:
             self.down.extend(self.stream.on_change(kind, name))
 
+    def again(self, kind: ResourceType, name: str) -> None:
+        self.machine.again(kind, [name])
+
     def settle(self) -> None:
         if self.stream is None:
             self.connect()
@@ -89,6 +92,7 @@ STEPS = st.one_of(
     st.tuples(st.just("subscribe"), KINDS, NAMES),
     st.tuples(st.just("unsubscribe"), KINDS, NAMES),
     st.tuples(st.just("change"), KINDS, NAMES, st.booleans(), st.booleans()),
+    st.tuples(st.just("again"), KINDS, NAMES),
     st.tuples(st.just("flush")),
     st.tuples(st.just("deliver_up")),
     st.tuples(st.just("deliver_down")),
@@ -153,6 +157,45 @@ def test_bad_version_keeps_the_last_good_one_and_names_itself(variant: int) -> N
     world.change(ROUTES, "a", True, True)
     world.settle()
     assert version_of(world, ROUTES, "a") == "4"
+
+
+@pytest.mark.parametrize("variant", [0, 1], ids=["sotw", "delta"])
+@pytest.mark.parametrize("names", [("a", "b"), (WILDCARD,)], ids=["names", "wildcard"])
+def test_what_was_refused_comes_again_when_it_is_asked_for(variant: int, names: tuple[str, ...]) -> None:
+    world = World(variant)
+    for name in names:
+        world.machine.subscribe(CLUSTERS, name)
+    world.table.put(CLUSTERS, "a", False)
+    world.table.put(CLUSTERS, "b", True)
+    world.settle()
+    entry = world.machine.entry(CLUSTERS, "a")
+    assert entry is not None
+    assert (entry.state, entry.refused) == (EntryState.REFUSED, True)
+    world.table.held[CLUSTERS, "a"] = (1, True)  # the fault was in the message, so there is nothing new to push
+    world.settle()
+    assert entry.refused
+    world.machine.again(CLUSTERS, ["a", "never asked for"] if WILDCARD not in names else ["a"])
+    world.settle()
+    assert (version_of(world, CLUSTERS, "a"), entry.refused) == ("1", False)
+    assert world.stream is not None
+    assert set(world.stream.names[CLUSTERS]) == set(names)
+
+
+def test_a_removed_resource_that_was_refused_is_refused_for_its_own_reason() -> None:
+    world = World(1)
+    world.machine.subscribe(ROUTES, "a")
+    world.table.put(ROUTES, "a", False)
+    world.settle()
+    bad = world.table.held[ROUTES, "a"]
+    world.change(ROUTES, "a", False, False)
+    world.settle()
+    entry = world.machine.entry(ROUTES, "a")
+    assert entry is not None
+    assert (entry.state, entry.refused) == (EntryState.ABSENT, False)
+    world.table.held[ROUTES, "a"] = bad
+    assert world.stream is not None
+    key = fingerprint(world.table.named(ROUTES, "a")[0].value)
+    assert entry.recall(key, 1) is None
 
 
 @pytest.mark.parametrize("variant", [0, 1], ids=["sotw", "delta"])

@@ -66,6 +66,18 @@ def test_only_what_is_new_counts_as_a_change() -> None:
     assert "no good" in repr(BAD)
 
 
+def test_a_bad_resource_without_a_name_may_be_what_is_waited_for() -> None:
+    entry, held = Entry("r"), entry_in(RECEIVED)
+    for one in (entry, held):
+        one.suspect(BAD)
+    assert (entry.state, entry.refused, entry.error) == (REQUESTED, True, "no good")
+    assert not held.refused
+    assert entry.drop(Event.SILENCE, "silent")
+    assert (entry.state, entry.refused, entry.error) == (ABSENT, True, "no good")
+    entry.accept(GOOD, "1")
+    assert (entry.state, entry.refused, entry.error) == (RECEIVED, False, "")
+
+
 def test_bytes_seen_before_are_recalled() -> None:
     entry = Entry("r")
     assert entry.recall(b"good", 10) is None
