@@ -16,6 +16,7 @@ from meshkit.tasks import Scope
 
 __all__ = ["Clusters", "Interface", "View"]
 
+_PATHS = 4096  # a client's are its methods; the bound is for callers who make paths up
 _AT_ONCE = 1_000  # endpoints that may be looked at without a pause; each takes about a microsecond
 
 
@@ -67,11 +68,20 @@ class Clusters:
 class View:
     """What a call reads, once: where its interface's calls go now. Never changed, only replaced."""
 
-    __slots__ = ("clusters", "table")
+    __slots__ = ("clusters", "straight", "table")
 
     def __init__(self, table: RouteTable, clusters: Mapping[str, ClusterRuntime]) -> None:
         self.table = table
         self.clusters = clusters
+        self.straight: dict[str, ClusterRuntime | None] = {}
+        """By path, as `learn` finds them: where every call goes that no rule concerns unless it fails; else None."""
+
+    def learn(self, path: str) -> None:
+        """Fill in `straight` for ``path``."""
+        decision = self.table.always(path)
+        cluster = None if decision is None else decision.straight
+        if len(self.straight) < _PATHS:
+            self.straight[path] = None if cluster is None else self.clusters.get(cluster)
 
     def __repr__(self) -> str:
         return f"View({self.table!r}, clusters={list(self.clusters)})"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from meshkit.errors import Unavailable, error_for
@@ -100,15 +100,30 @@ class Stack:
 
     async def unary(self, call: UnaryCall[Rep]) -> Rep:
         """One unary call with all its attempts: its reply, or the RpcError it ended with."""
-        way = self._way_nowait(call) or await self._way(call)
+        way: Way | None = None
         guard: RetryGuard | None = None
+        target = self._straight(call)
+        if target is None:
+            way = self._way_nowait(call) or await self._way(call)
+            target = way.pick()
         while True:
             try:
-                outcome = await self._attempt(way, call)
+                attempt = _attempt_nowait(way, call, target)
+                if attempt is None:
+                    way = way or await self._way(call)
+                    attempt = self._attempt(way, call, target)
+                outcome = await attempt
             except (ConnectionFailed, ConnectionLost) as error:
                 outcome = Unreached(call, error)
+            except BaseException:
+                call.abandon()
+                raise
             if outcome.status == 0:
                 return call.reply(outcome)
+            way = way or self._way_nowait(call)
+            if way is None:  # nothing is in force any more that could say where to try again
+                return call.reply(outcome)
+            way.last = way.last or target
             guard = guard or RetryGuard(way.retry, random.random)
             delay = guard.next_delay(_ended(outcome))
             if delay is None or not await _pause(delay, call.deadline):
@@ -117,6 +132,7 @@ class Stack:
             way.failed()
             if way.cluster.empty:  # its interface has moved: nobody is left in the cluster that was drawn
                 way = await self._way(call)
+            target = way.pick()
 
     async def open(self, call: Exchange[Any, Any]) -> None:
         """Open one attempt of a streaming call; asked again when `stream_attempt` wants the next one."""
@@ -139,6 +155,18 @@ class Stack:
 
     # -- interface and route -----------------------------------------------------------------------------------------
 
+    def _straight(self, call: UnaryCall[Any]) -> Target | None:
+        """An endpoint for a call that no rule concerns unless it fails, as most; None where it needs a `Way`."""
+        view, path = self._views.get(call.method.service), call.method.path
+        if view is None:
+            return None
+        cluster = view.straight.get(path)
+        if cluster is not None:
+            return cluster.pick()
+        if path not in view.straight:
+            view.learn(path)
+        return None
+
     def _way_nowait(self, call: AnyCall) -> Way | None:
         """The way in force; None where the interface has no view, or the cluster no endpoints: `_way` then waits."""
         view = self._views.get(call.method.service)
@@ -151,16 +179,8 @@ class Stack:
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
-    def _attempt(self, way: Way, call: UnaryCall[Any]) -> Coroutine[Any, Any, Outcome]:
-        """One attempt, to be awaited. Raises ConnectionFailed and ConnectionLost where it could not be made."""
-        target = way.pick()
-        if target is not None and way.per_try_timeout is None:
-            connection = (target.pool or way.cluster.open(target)).ready_nowait()
-            if connection is not None:
-                return call.attempt(connection, target)
-        return self._attempt_at_length(way, call, target)
-
-    async def _attempt_at_length(self, way: Way, call: UnaryCall[Any], first: Target | None) -> Outcome:
+    async def _attempt(self, way: Way, call: UnaryCall[Any], first: Target | None) -> Outcome:
+        """One attempt. Raises ConnectionFailed and ConnectionLost where it could not be made."""
         target, connection = await self._reach(way, call, first)
         if way.per_try_timeout is None:
             return await call.attempt(connection, target)
@@ -198,6 +218,14 @@ class Stack:
         way.last = first
         connection = await first.pool.connect(call.deadline, wait_for_ready=call.options.wait_for_ready)
         return first, connection
+
+
+def _attempt_nowait(way: Way | None, call: UnaryCall[Any], target: Target | None) -> Awaitable[Outcome] | None:
+    """One attempt where a connection is ready, None elsewhere."""
+    if target is None or target.pool is None or (way is not None and way.per_try_timeout is not None):
+        return None
+    connection = target.pool.ready_nowait()
+    return None if connection is None else call.start(connection, target)
 
 
 def _decide(view: View, call: AnyCall) -> Way | None:

@@ -146,23 +146,36 @@ class ClientConnection(Link):
         call = ClientStream(self, sink, deadline)
         if deadline is not None and deadline < self.deadlines.earliest:
             self.deadlines.note(deadline)
-        request = self._fields(path, authority, encoding, accept, fields)
+        opening = (self._fields(path, authority, encoding, accept, fields), encoding, max_receive)
         try:
             if self._waiting:
                 raise StreamsExhausted
-            if not end or message is None or encoding is not None:
-                self._start(call, (request, encoding, max_receive), message, end)
-                return call
-            call.stream = stream = self.engine.open_unary(request, message, call, max_receive)
+            self._start(call, opening, message, end)
         except StreamsExhausted:
-            call.wait((request, encoding, max_receive), message, end)
+            call.wait(opening, message, end)
             self._waiting.append(call)
-            return call
         except HeadersTooLarge:
             self.over(call)
             raise
-        self.opened_id = stream_id = stream.id
-        if stream_id > _ROTATE_AT:
+        return call
+
+    def open_unary(
+        self, path: bytes, fields: RawHeaders, sink: ClientSink, message: bytes, deadline: float | None
+    ) -> ClientStream:
+        """`open` with the only message of a call, and nothing else chosen: what most calls are."""
+        if not self.ready or self._waiting:
+            return self.open(path, fields, sink, message=message, end=True, deadline=deadline)
+        call = ClientStream(self, sink, deadline)
+        try:
+            call.stream = stream = self.engine.open_unary(self._fields.of_unary(path, fields), message, call)
+        except StreamsExhausted:
+            return self.open(path, fields, sink, message=message, end=True, deadline=deadline)
+        self.in_flight += 1
+        self.started += 1
+        if deadline is not None and deadline < self.deadlines.earliest:
+            self.deadlines.note(deadline)
+        self.opened_id = stream.id
+        if stream.id > _ROTATE_AT:
             self.retire("stream identifiers run out")
         if not self.waking:
             self.wake()
@@ -181,7 +194,10 @@ class ClientConnection(Link):
             self.retire("stream identifiers run out")
         if message is not None:
             self.engine.send_message(stream, message, end=end, compressed=encoding is not None)
-        self.wake_later()  # what follows the headers is sent with them
+        if end:
+            self.wake()
+        else:
+            self.wake_later()  # what follows the headers is sent with them
 
     def _start_waiting(self) -> None:
         waiting = self._waiting

@@ -51,6 +51,12 @@ class Decision:
         self._total = bounds.pop()
         self._bounds = bounds
 
+    @property
+    def straight(self) -> str | None:
+        """The cluster, where all calls go to the same one and as they are: with no limit in time of the route's."""
+        limited = self.timeout is not None or (self.retry is not None and self.retry.per_try_timeout is not None)
+        return self._names[0] if len(self._names) == 1 and not limited else None
+
     def cluster(self) -> str:
         """The cluster for one call, by weight. To be asked once per call: all its attempts stay there (gRFC A28)."""
         if not self._bounds:

@@ -57,6 +57,11 @@ class RouteTable:
                 return route.decision
         return None
 
+    def always(self, path: str) -> Decision | None:
+        """The decision of every call to ``path``, whatever its metadata; None where that makes a difference."""
+        routes = self._remembered.get(path) or self._remember(path)
+        return routes[0].decision if routes and not routes[0].conditions else None
+
     def _remember(self, path: str) -> tuple[_CompiledRoute, ...]:
         if len(self._remembered) >= _REMEMBERED:
             del self._remembered[next(iter(self._remembered))]

@@ -56,10 +56,13 @@ class Channel(GrpclibCompat):
         while True:
             connection = self._pool.ready_nowait() or await connection_for(self._pool, call)
             try:
-                outcome = await call.attempt(connection)
+                outcome = await call.start(connection)
             except ConnectionLost:  # it closed between the choice and the call: nothing was sent
                 await asyncio.sleep(0)
                 continue
+            except BaseException:
+                call.abandon()
+                raise
             if not outcome.status or try_again(call, outcome) is None:
                 return call.reply(outcome)
 

@@ -23,7 +23,7 @@ _DEADLINE_EXCEEDED = 4
 CANCELLED = Outcome(1, "the caller cancelled the call")
 """The end of a call that its caller gave up."""
 
-_TIMEOUTS: dict[float | timedelta, tuple[float, tuple[bytes, bytes]]] = {}  # programs use few different ones
+_TIMEOUTS: dict[float | timedelta, tuple[float, RawHeaders]] = {}  # programs use few different ones
 _MAX_TIMEOUTS = 256
 
 
@@ -35,7 +35,7 @@ class Invocation:
     have been started; ``previous``: how many of them count as retries before the next one (gRFC A6).
     """
 
-    __slots__ = ("_timeout_field", "attempts", "deadline", "fields", "method", "options", "previous")
+    __slots__ = ("_timeout_fields", "attempts", "deadline", "fields", "method", "options", "previous")
 
     def __init__(
         self,
@@ -49,19 +49,15 @@ class Invocation:
         self.attempts: int = 0
         self.previous: int = 0
         self.fields: RawHeaders = encode_metadata(metadata) if metadata else ()
+        known = None if timeout is None else _TIMEOUTS.get(timeout) or _learn(timeout)
         self.deadline: float | None = None
-        self._timeout_field: tuple[bytes, bytes] | None = None
-        if timeout is not None:
-            self._start_clock(timeout)
+        self._timeout_fields: RawHeaders | None = ()  # of the first attempt; None: what is left then
+        if known is not None:
+            self.deadline = time.monotonic() + known[0]
+            self._timeout_fields = known[1]
         context = CURRENT.get()
         if context is not None:
             self._inherit(context)
-
-    def _start_clock(self, timeout: float | timedelta) -> None:
-        known = _TIMEOUTS.get(timeout) or _learn(timeout)
-        if known is not None:
-            self.deadline = time.monotonic() + known[0]
-            self._timeout_field = known[1]
 
     def _inherit(self, context: Context) -> None:
         if self.options.propagate_deadline and (deadline := context.deadline) is not None:
@@ -91,13 +87,16 @@ class Invocation:
         """End at ``deadline`` (``time.monotonic()``) at the latest."""
         if self.deadline is None or deadline < self.deadline:
             self.deadline = deadline
-            self._timeout_field = None
+            self._timeout_fields = None
 
     def limit_to(self, seconds: float) -> None:
         """End within ``seconds`` from now; the server is told this very number, so that calls look alike."""
-        deadline = time.monotonic() + seconds
+        known = _TIMEOUTS.get(seconds) or _learn(seconds)
+        if known is None:
+            return
+        deadline = time.monotonic() + known[0]
         if self.deadline is None or deadline < self.deadline:
-            self._start_clock(seconds)
+            self.deadline, self._timeout_fields = deadline, known[1]
 
     def time_remaining(self) -> float | None:
         """Seconds until `deadline`, below zero when it has passed; None without one."""
@@ -113,29 +112,22 @@ class Invocation:
         The first attempt sends the timeout as the user gave it: equal header blocks are cheap at both ends, and what
         has passed since is far below the network's own delay. Later ones send what is left.
         """
-        if self.previous:
-            fields = ((b"grpc-previous-rpc-attempts", b"%d" % self.previous), *self.fields)
-            return fields if self.deadline is None else (self._time_left(now), *fields)
-        if self.deadline is None:
-            return self.fields
-        field = self._timeout_field
-        if field is None or self.attempts:
-            field = self._time_left(now)
-        return (field, *self.fields)
-
-    def _time_left(self, now: float) -> tuple[bytes, bytes]:
-        assert self.deadline is not None
-        return (b"grpc-timeout", encode_timeout(self.deadline - now))
+        timeout = self._timeout_fields
+        if timeout is None or self.attempts or self.previous:
+            timeout = () if self.deadline is None else ((b"grpc-timeout", encode_timeout(self.deadline - now)),)
+            if self.previous:
+                timeout = (*timeout, (b"grpc-previous-rpc-attempts", b"%d" % self.previous))
+        return (*timeout, *self.fields) if self.fields else timeout
 
 
-def _learn(timeout: float | timedelta) -> tuple[float, tuple[bytes, bytes]] | None:
+def _learn(timeout: float | timedelta) -> tuple[float, RawHeaders] | None:
     """Seconds and header field of a timeout, remembered; None for an infinite one."""
     seconds = seconds_of(timeout)
     if seconds is None or seconds == math.inf:
         return None
     if not seconds < math.inf:
         raise ValueError(f"timeout {timeout!r} is not a number of seconds")
-    known = (seconds, (b"grpc-timeout", encode_timeout(seconds)))
+    known = (seconds, ((b"grpc-timeout", encode_timeout(seconds)),))
     if len(_TIMEOUTS) < _MAX_TIMEOUTS:
         _TIMEOUTS[timeout] = known
     return known

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Generator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from meshkit.codec import DecodeError
 from meshkit.errors import Internal, Unimplemented
@@ -54,6 +54,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         "_future",
         "_given_up",
         "_headers",
+        "_load",
         "_message",
         "_outcome",
         "_request",
@@ -76,6 +77,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         Invocation.__init__(self, method, timeout, metadata, options)
         self.peer = ""
         """The server's address, once an attempt was made."""
+        self._load: Load = _UNCOUNTED
         self._future: asyncio.Future[Outcome] | None = None
         self._stream: ClientStream | None = None
         self._headers: RawHeaders = ()
@@ -83,7 +85,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         self._outcome: Outcome | None = None
         self._given_up: Outcome | None = None
         if interceptors:
-            self._request: bytes | None = None
+            self._request = b""
             self._coroutine: Coroutine[Any, Any, Rep] = _intercepted(self, caller, request, metadata, interceptors)
         else:
             self._request = method.encode_request(request)
@@ -126,9 +128,10 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         if self._message is None:
             raise Unimplemented(f"the server of {self.method.path} ended with OK and no reply")
         try:
-            return cast(Rep, self.method.decode_reply(self._message))
+            reply: Rep = self.method.decode_reply(self._message)
         except DecodeError as error:
             raise Internal(f"the reply of {self.method.path} does not decode: {error}") from error
+        return reply
 
     # What the stream below tells (meshkit.net.ClientSink).
 
@@ -146,17 +149,21 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         future = self._future
         if outcome.status or future is None or future.done():
             self.on_end(outcome)
-        else:
-            self._outcome = outcome
-            future.set_result(outcome)
+            return
+        self._outcome = outcome
+        self._load.in_flight -= 1
+        self._stream = self._future = None
+        future.set_result(outcome)
 
     def on_end(self, outcome: Outcome) -> None:
         if outcome.status == CANCELLED.status:
             outcome = self.in_time(outcome)
         self._outcome = outcome
         future = self._future
-        if future is not None and not future.done():
-            future.set_result(outcome)
+        if future is not None:
+            self._over()
+            if not future.done():
+                future.set_result(outcome)
 
     def on_writable(self) -> None:
         pass
@@ -183,42 +190,56 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
         The deadline is armed, and RST_STREAM CANCEL sent if the awaiting task is cancelled. Raises `ConnectionLost`
         when the connection was closed already, and nothing else.
         """
-        if self._given_up is not None:
-            return self._given_up
-        fields = self.fields
-        if self.deadline is not None:
-            now = time.monotonic()
-            if self.deadline <= now:
-                return deadline_outcome(self.method)
-            fields = self.wire_fields(now)
-        elif self.previous:
-            fields = self.wire_fields(0.0)
+        try:
+            return await self.start(connection, load)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def start(self, connection: ClientConnection, load: Load = _UNCOUNTED) -> asyncio.Future[Outcome]:
+        """`attempt` without a coroutine of its own: whoever awaits the future must `abandon` the call if that ends with
+        an exception."""
+        future: asyncio.Future[Outcome] = asyncio.Future(loop=connection.loop)
+        now = 0.0 if self.deadline is None else time.monotonic()
+        ended = self._given_up if self.deadline is None or now < self.deadline else deadline_outcome(self.method)
+        if ended is not None:
+            future.set_result(ended)
+            return future
         self._headers = ()
         self._message = None
         self.peer = connection.peer
-        future: asyncio.Future[Outcome] = asyncio.Future(loop=connection.loop)
-        self._future = future
+        fields = self.wire_fields(now)
         try:
-            self._stream = stream = self._open(connection, fields)
+            if self.options is DEFAULT:
+                stream = connection.open_unary(self.method.path_bytes, fields, self, self._request, self.deadline)
+            else:
+                stream = self._open(connection, fields)
         except HeadersTooLarge as error:
-            return Outcome(_RESOURCE_EXHAUSTED, str(error))
+            future.set_result(Outcome(_RESOURCE_EXHAUSTED, str(error)))
+            return future
+        self._stream = stream
+        self._future = future
         self.attempts += 1
+        self._load = load
         load.in_flight += 1
-        try:
-            return await future
-        except BaseException:  # the awaiting task was cancelled, or the coroutine closed: the server must know
+        return future
+
+    def abandon(self) -> None:
+        """Nobody waits for the try any more: the awaiting task was cancelled, or the coroutine closed. The server must
+        know. Does nothing where no try runs."""
+        stream = self._stream
+        if stream is not None:
+            self._over()
             stream.cancel()
-            raise
-        finally:
-            load.in_flight -= 1
-            self._stream = self._future = None  # the stream refers to its sink: leave no cycle behind
+
+    def _over(self) -> None:
+        self._load.in_flight -= 1
+        self._stream = self._future = None  # the stream refers to its sink: leave no cycle behind
 
     def _open(self, connection: ClientConnection, fields: RawHeaders) -> ClientStream:
-        method, options, deadline = self.method, self.options, self.deadline
-        if options is DEFAULT:
-            return connection.open(method.path_bytes, fields, self, message=self._request, end=True, deadline=deadline)
+        options = self.options
         return connection.open(
-            method.path_bytes,
+            self.method.path_bytes,
             fields,
             self,
             authority=options.authority.encode() if options.authority else None,
@@ -227,7 +248,7 @@ class UnaryCall(Invocation, Coroutine[Any, Any, Rep], Generic[Rep]):
             encoding=options.compression.encode() if options.compression else None,
             accept=options.accept_compression,
             max_receive=options.max_receive,
-            deadline=deadline,
+            deadline=self.deadline,
         )
 
 

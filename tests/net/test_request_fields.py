@@ -33,6 +33,12 @@ def test_another_authority():
     assert dict(FIELDS(b"/a/B", b"other", None, False, ()))[b":authority"] == b"other"
 
 
+def test_a_call_that_chooses_nothing_has_the_fields_of_one_that_does():
+    timeout = ((b"grpc-timeout", b"1S"),)
+    assert FIELDS.of_unary(b"/a/B", timeout) == FIELDS(b"/a/B", None, None, False, timeout)
+    assert FIELDS.of_unary(b"/a/B", timeout) is FIELDS.of_unary(b"/a/B", ((b"grpc-timeout", b"1S"),))
+
+
 def test_schemes():
     assert dict(RequestFields(b"h", b"a", secure=True)(b"/", None, None, False, ()))[b":scheme"] == b"https"
 
@@ -40,5 +46,6 @@ def test_schemes():
 def test_what_is_remembered_is_bounded():
     fields = RequestFields(b"h", b"a", secure=False)
     for number in range(3000):
-        fields(b"/%d" % number, None, None, False, ())
+        fields.of_unary(b"/%d" % number, ())
     assert len(fields._known) <= 1024
+    assert len(fields._unary) <= 1024

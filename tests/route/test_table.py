@@ -15,6 +15,7 @@ from meshkit.xds.resources import (
     HeaderMatch,
     PathMatch,
     QueryParameterMatch,
+    RetryPolicy,
     Route,
     RouteAction,
     StringMatch,
@@ -156,6 +157,23 @@ def test_fraction_is_drawn_only_where_it_decides() -> None:
     assert draws == []
     assert goes(routes, headers={"h": ""}) == "a"
     assert len(draws) == 1
+
+
+def test_paths_whose_calls_all_go_one_way_are_known_without_a_call() -> None:
+    canary = route("canary", HELLO, HeaderMatch("x-canary", present=True))
+    routes = table(route("other", "/other.V1.Other/"), canary, route("main"))
+    assert routes.always(HELLO) is None
+    assert (decision := routes.always("/a.B/C")) is routes.select("/a.B/C") and decision is not None
+    assert decision.straight == "main"
+    shared = table(Route(PathMatch(PREFIX, ""), RouteAction((WeightedCluster("a", 1), WeightedCluster("b", 1)))))
+    assert (decision := shared.always(HELLO)) is not None and decision.straight is None
+    for action in (
+        RouteAction((WeightedCluster("a", 1),), timeout=2.0),
+        RouteAction((WeightedCluster("a", 1),), retry=RetryPolicy(frozenset(), per_try_timeout=1.0)),
+    ):
+        limited = table(Route(PathMatch(PREFIX, ""), action)).always(HELLO)
+        assert limited is not None and limited.straight is None
+    assert table(route("other", "/x")).always(HELLO) is None
 
 
 def test_memory_is_bounded_and_right_when_full() -> None:
