@@ -1,8 +1,7 @@
 """Messages as JSON (https://protobuf.dev/programming-guides/json/), by what their own library makes of it.
 
-google.protobuf's `json_format`, betterproto2's ``to_dict`` and ``from_dict``; unknown fields are ignored, as Connect's
-own servers do. What betterproto2 takes without looking is refused where it cannot be encoded: a text for a number, an
-integer out of range. Of betterproto2's gaps these remain: ``google.protobuf.Any`` shows as ``@type`` and base64.
+google.protobuf has `json_format`, betterproto2 our own `protojson`; unknown fields are ignored, as Connect's own
+servers do. What is out of its type's range is refused by encoding it.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class JsonCodec(Generic[M]):
     def decode(self, data: bytes) -> M:
         """The message; DecodeError for what is none."""
         try:
-            value: object = json.loads(data) if data else {}
+            value: object = json.loads(data, parse_constant=_refuse) if data else {}
             if not isinstance(value, dict):
                 raise ValueError(f"an object is expected, not {type(value).__name__}")
             return self._decode(cast(object, value))
@@ -51,6 +50,10 @@ def json_codec(kind: type[Any]) -> JsonCodec[Any] | None:
     if hasattr(kind, "from_dict"):
         return _betterproto(kind)
     return _plain(kind) if is_dataclass(kind) else None
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f'{constant} is written "{constant}"')
 
 
 def _dump(value: Any) -> bytes:
@@ -76,14 +79,19 @@ def _protobuf(kind: type[Any]) -> JsonCodec[Any]:
 
 
 def _betterproto(kind: type[Any]) -> JsonCodec[Any]:
+    from .protojson import from_json, to_json
+
     check = message_codec(kind).encode
 
     def encode(message: Any) -> bytes:
         check(message)
-        return _dump(message.to_dict())
+        try:
+            return _dump(to_json(message))
+        except (ValueError, ArithmeticError) as error:
+            raise EncodeError(kind.__name__, "", f"it has no JSON: {error}") from error
 
     def decode(value: Any) -> Any:
-        message = kind.from_dict(value, ignore_unknown_fields=True)
+        message = from_json(kind, value)
         check(message)  # an EncodeError is a ValueError too
         return message
 
