@@ -62,6 +62,7 @@ _OURS = frozenset(  # what the protocol, or HTTP, says to us and not to a handle
         b"expect",
         b"http2-settings",
         b"keep-alive",
+        b"triple-protocol-version",
         b"upgrade",
         *_TIMEOUTS,
     )

@@ -62,6 +62,13 @@ class Route:
         return f"Route({self.method.path!r})"
 
 
+def _kind(stream: ServerStream) -> str:
+    """What messages are said to be written in, where that is not protobuf: other codecs look like broken ones."""
+    kind = stream.content_type
+    known = kind in (b"application/grpc", b"application/grpc+proto") or not kind.startswith(b"application/grpc")
+    return "" if known else f" as protobuf, but is {kind.decode('ascii', 'replace')}"
+
+
 def _encoded(method: Method[Any, Any], reply: Any) -> bytes:
     if type(reply) is not method.reply:
         method.check_reply(reply)
@@ -106,7 +113,8 @@ class ServerCall(Context):
         try:
             request = self.method.decode_request(data)
         except DecodeError as error:
-            self._refuse(self.route.undecodable, f"the request of {self.method.path} does not decode: {error}")
+            what = f"the request of {self.method.path} does not decode{_kind(self._stream)}"
+            self._refuse(self.route.undecodable, f"{what}: {error}")
             return
         self._run(request)
 
@@ -307,7 +315,7 @@ class RequestStream(Generic[Req]):
         try:
             return self._method.decode_request(data)
         except DecodeError as error:
-            raise Internal(f"a request of {self._method.path} does not decode: {error}") from error
+            raise Internal(f"a request of {self._method.path} does not decode{_kind(self._stream)}: {error}") from error
 
 
 class StreamingCall(ServerCall):

@@ -31,6 +31,7 @@ from meshkit.rpc import (
     current_context,
 )
 from meshkit.status import Status
+from tests.support import h2peer as h2
 from tests.support.echo_service import EchoService, calling, serving
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoBase, EchoClient
@@ -224,6 +225,19 @@ async def test_a_streamed_request_that_does_not_decode_is_internal() -> None:
         await call.send(b"\x0a\xff")
         with pytest.raises(Internal, match="does not decode"):
             await call.recv()
+
+
+async def test_messages_of_another_codec_are_named() -> None:
+    fields = {b":method": b"POST", b":scheme": b"http", b":authority": b"t", b"content-type": b"application/grpc+json"}
+    async with serving() as (_, address):
+        peer = await h2.Peer.connect(int(address.rpartition(":")[2]))
+        for stream, path in ((1, b"/echo.v1.Echo/Unary"), (3, b"/echo.v1.Echo/Chat")):
+            block = h2.block([(b":path", path), *fields.items()])
+            peer.send(h2.headers(stream, block), h2.data(stream, h2.message(b'{"text": "x"}'), end=True))
+            answer = dict((await peer.until(h2.HEADERS, stream=stream)).fields)
+            assert answer[b"grpc-status"] == b"13"
+            assert b"does not decode as protobuf, but is application/grpc+json: EchoRequest" in answer[b"grpc-message"]
+        await peer.close()
 
 
 @pytest.mark.parametrize("error", [NotFound("no"), ValueError("a bug")])

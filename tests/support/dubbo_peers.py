@@ -37,6 +37,7 @@ __all__ = [
 GO33, GO31, JAVA = DUBBO = ("dubbo-go 3.3", "dubbo-go 3.1", "dubbo-java")
 _START = 60.0  # seconds that a server may take on a busy machine; it takes 3
 _RUN = 90.0  # and a client
+_HOST = "greeter.test"  # 127.0.0.1, for Java
 _RESULT = re.compile(r"RESULT (\d+) x (.*)")
 
 
@@ -71,16 +72,25 @@ def every_kind() -> pytest.MarkDecorator:
 # Servers.
 
 
-def _go_server(peer: str, port: int, group: str, version: str) -> list[str]:
+def _go_server(peer: str, folder: Path, port: int, group: str, version: str) -> list[str]:
     binary = str(go_peer(peer.replace(" ", "-"), "./server"))
     return [binary, "-port", str(port), "-group", group, "-version", version]
 
 
-def _java_server(peer: str, port: int, group: str, version: str) -> list[str]:
-    return [*java_peer(peer, "peer.Server"), str(port), *((group, version) if group or version else ())]
+def _java_server(peer: str, folder: Path, port: int, group: str, version: str) -> list[str]:
+    """By name it listens on loopback only; it takes 127.0.0.1 for all addresses."""
+    command = java_peer(peer, "peer.Server", _hosts(folder), f"-Dhost={_HOST}")
+    return [*command, str(port), *((group, version) if group or version else ())]
 
 
-_SERVERS: dict[str, Callable[[str, int, str, str], list[str]]] = {
+def _hosts(folder: Path) -> str:
+    """A JVM's option by which `_HOST` is an address of loopback."""
+    hosts = folder / "hosts"
+    hosts.write_text(f"127.0.0.1 {_HOST} localhost {socket.gethostname()}\n")
+    return f"-Djdk.net.hosts.file={hosts}"
+
+
+_SERVERS: dict[str, Callable[[str, Path, int, str, str], list[str]]] = {
     GO33: _go_server,
     GO31: _go_server,
     JAVA: _java_server,
@@ -114,7 +124,7 @@ def dubbo_server(peer: str, folder: Path, group: str = "", version: str = "") ->
     port = free_port()
     output = folder / f"{peer}-{port}.log".replace(" ", "-")
     with output.open("wb") as log:
-        command = _SERVERS[peer](peer, port, group, version)
+        command = _SERVERS[peer](peer, folder, port, group, version)
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     try:
         server = DubboServer(peer, f"127.0.0.1:{port}", output, process)
@@ -167,10 +177,8 @@ async def java_client(
 ) -> Said:
     """Run dubbo-java's client, which makes unary calls for ``names``, of ``timeout`` milliseconds each, and one of each
     kind of stream. It does not call addresses that start with 127, hence the host file."""
-    hosts = folder / "hosts"
-    hosts.write_text(f"127.0.0.1 greeter.test localhost {socket.gethostname()}\n")
-    command = await asyncio.to_thread(java_peer, JAVA, "peer.Client", f"-Djdk.net.hosts.file={hosts}")
-    target = f"greeter.test:{address.rpartition(':')[2]}"
+    command = await asyncio.to_thread(java_peer, JAVA, "peer.Client", _hosts(folder))
+    target = f"{_HOST}:{address.rpartition(':')[2]}"
     return await _run(*command, target, str(timeout), group, version, *names)
 
 

@@ -103,6 +103,35 @@ async def test_metadata_of_the_answer(peer: str, tmp_path: Path) -> None:
             assert "Resp-Trailer:[t1]" in said.text
 
 
+@pytest.mark.parametrize("serialization", ["", "json"])
+@each("Triple unary by plain HTTP, protobuf and JSON", GO33)
+async def test_plain_http(peer: str, serialization: str) -> None:
+    """dubbo-go's ``WithTriple``: Triple's own protocol, which is not gRPC, over HTTP/1.1."""
+    pair = dubbo.service(Greeter("green"), group="green", version="2.0")
+    async with served(Greeter(), pair, json=True) as address:
+
+        async def said(*arguments: str) -> Said:
+            return await go_client(peer, address, "-kind", "triple", "-serialization", serialization, *arguments)
+
+        assert (await said()).result == "v1: hello x"
+        assert (await said("-group", "green", "-version", "2.0")).result == "green: hello x"
+        metadata = json.loads((await said("-name", "meta", "-a", "user=ada")).result)
+        assert metadata == {"user": "ada"}
+        answer = await said("-name", "trailer")
+        assert "Resp-Header:[h1]" in answer.text and "TRAILER map[Resp-Trailer:[t1]]" in answer.text
+        assert (await said("-name", "not-found")).result.startswith(f"ERR code=not_found not_found: {NO_GREETING}")
+        assert (await said("-name", "limit")).result == "deadline"
+        assert (await said("-name", "sleep:5s", "-timeout", "300ms")).result.startswith("ERR code=deadline_exceeded")
+        assert len((await said("-name", "big:3000000")).result) == 3_000_000
+
+
+@pytest.mark.parametrize("kind", ["unary", "bidi"])
+async def test_json_in_grpc_is_named(kind: str) -> None:
+    async with served(Greeter()) as address:
+        said = await go_client(GO33, address, "-kind", kind, "-serialization", "json")
+        assert "does not decode as protobuf, but is application/grpc+json" in said.result
+
+
 ERRORS = {
     (GO33, "not-found"): f"ERR code=not_found not_found: {NO_GREETING}",
     (GO33, "details"): "ERR code=failed_precondition failed_precondition: precond",
