@@ -12,7 +12,7 @@ from typing import Generic
 
 from meshkit.xds.resources import LbPolicy
 
-from .picker import B, Picker
+from .picker import B, Even, Picker
 from .registry import build_picker
 from .schedule import Schedule
 
@@ -37,14 +37,19 @@ class LocalityPicker(Generic[B]):
 
 
 def build_locality_picker(
-    localities: Sequence[tuple[int | None, int, Sequence[B]]], policy: LbPolicy, random: Callable[[], float]
+    localities: Sequence[tuple[int | None, int, Sequence[B]]],
+    policy: LbPolicy,
+    random: Callable[[], float],
+    *,
+    even: bool = False,
 ) -> Picker[B] | None:
     """A picker over ``localities``, given as (weight or None, priority with 0 the highest, usable backends); None
-    where no backend is usable.
+    where no backend is usable. ``even``: all backends are known to weigh the same.
 
     If no locality in use has a weight, they count as one. If some have, those without are left out (gRFC A27), unless
     they are all there is. Raises as `build_picker` does.
     """
+    some: type[list[B]] = Even if even else list
     usable = [locality for locality in localities if locality[2]]
     if not usable:
         return None
@@ -52,8 +57,8 @@ def build_locality_picker(
     active = [(weight or 0, backends) for weight, priority, backends in usable if priority == highest]
     weighted = [(weight, backends) for weight, backends in active if weight]
     if not weighted or _proportional(weighted):
-        return build_picker(policy, list(chain.from_iterable(backends for _, backends in weighted or active)), random)
-    pickers = [build_picker(policy, backends, random) for _, backends in weighted]
+        return build_picker(policy, some(chain.from_iterable(backends for _, backends in weighted or active)), random)
+    pickers = [build_picker(policy, some(backends), random) for _, backends in weighted]
     return LocalityPicker(pickers, [weight for weight, _ in weighted], random)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Protocol, TypeVar
 
-__all__ = ["B", "Backend", "Picker", "weights_of"]
+__all__ = ["B", "Backend", "Even", "Picker", "weights_of"]
 
 
 _WEIGHT = attrgetter("weight")
@@ -35,12 +35,18 @@ class Picker(Protocol[B_co]):
         ...
 
 
+class Even(list[B]):
+    """Backends that are known to weigh the same, so that nobody has to look at each of ten thousand."""
+
+    __slots__ = ()
+
+
 def weights_of(backends: Sequence[Backend]) -> list[int] | None:
     """The weights of ``backends``; None where all are equal, so that weights need no thought.
 
     Raises ValueError for a weight below 1.
     """
-    weights = list(map(_WEIGHT, backends))
+    weights = list(map(_WEIGHT, backends[:1] if isinstance(backends, Even) else backends))
     equal = weights.count(weights[0]) == len(weights)  # there may be ten thousand: C counts them in 50 us
     if (weights[0] if equal else min(weights)) < 1:
         raise ValueError("a backend's weight must be 1 or more")

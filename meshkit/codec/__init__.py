@@ -2,7 +2,7 @@
 
 from .build import maker
 from .errors import DecodeError, EncodeError
-from .memo import Memo
+from .memo import Memo, Run, Runs
 from .registry import Codec, codec_for, register
 from .schema import Field, Schema
 from .table import TableCodec, compile_schema, finish
@@ -19,6 +19,8 @@ __all__ = [
     "EncodeError",
     "Field",
     "Memo",
+    "Run",
+    "Runs",
     "Schema",
     "Status",
     "TableCodec",

@@ -88,7 +88,7 @@ class _Decoder:
             self._start(field)
         for field in self.bulk_fields:
             key = f"{self.schema.name}.{field.name}"
-            add(f"part_{field.name} = None if memo is None else memo.part({key!r})", f"left = {RUN}")
+            add(f"part_{field.name} = None if memo is None else memo.part({key!r}, data)", f"left = {RUN}")
 
     def _start(self, field: Field) -> None:
         """The value of a field's local before the first byte is read."""
@@ -123,7 +123,8 @@ class _Decoder:
         self.text.add("if depth < 0:", '    raise Malformed("nested too deep")')
         self._loop(Level(self.schema))
         for field in self.bulk_fields:
-            self.text.add(f"if part_{field.name} is not None:", f"    part_{field.name}.flush(data)")
+            part, name = f"part_{field.name}", f"_{field.name}"
+            self.text.add(f"{name} = {self._built(field)} if {part} is None else {part}.runs()")
         self.tails.end()
         self.messages.again()
         self._build()
@@ -240,7 +241,8 @@ class _Decoder:
 
     def _build(self) -> None:
         if not self.frame.keeps:
-            lines, scope = builder(self.schema, [(field.name, self._built(field)) for field in self.fields])
+            values = [(field.name, f"_{field.name}" if field.bulk else self._built(field)) for field in self.fields]
+            lines, scope = builder(self.schema, values)
             self.frame.scope.update(scope)
             self.text.add(*lines)
             return

@@ -7,7 +7,7 @@ from typing import Final
 from .faults import MERGED
 from .frame import Frame, Level, is_bulk, read_fields
 from .leaves import leaf_schema
-from .memo import RUN
+from .memo import RUN, take
 from .scalars import Scalars
 from .schema import Field
 from .varint import check_frames, payload
@@ -28,7 +28,7 @@ class SubMessages:
         self.frame = frame
         self.text = frame.text
         self.scalars = scalars
-        frame.scope.update(adopt=adopt, forget=forget, repeat=repeat)
+        frame.scope.update(adopt=adopt, forget=forget, repeat=repeat, take=take)
 
     def call(
         self, field: Field, data: str = "data", pos: str = "pos", stop: str = "stop", depth: str = "depth - 1"
@@ -84,14 +84,16 @@ class SubMessages:
         self.frame.convert(field, name)
 
     def _bulk(self, level: Level, field: Field) -> None:
-        add, name, part = self.text.add, f"_{field.name}", f"part_{field.name}"
-        self.frame.own_list(field)
-        add(f"run = None if {part} is None else {part}.find(data, at, stop, {level.end})")
-        with self.text.block("if run is None:"):
+        """An item of a bulk field: with a memo it is there that the items are kept."""
+        add, part = self.text.add, f"part_{field.name}"
+        add(f"runs = () if {part} is None else {part}.find(data, at, stop, {level.end})")
+        with self.text.block("if not runs:"):
             self._value(field, "value")
-            add(f"{name}.append(value)", f"if {part} is not None:", f"    {part}.note(data, at, stop, value, inner)")
+            with self.text.block(f"if {part} is None:"):
+                self.frame.append(field)
+            add("else:", f"    {part}.note(at, stop, value, inner)")
             add("left -= 1", "if not left:", f"    yield {RUN}", f"    left = {RUN}")
-        add("else:", f"    {name} += run.items", "    inner.extend(run.notes)", "    stop = at + len(run.data)")
+        add("else:", "    stop = take(runs, inner, at)")
 
     def again(self) -> None:
         """After the loop: merge what came more than once."""

@@ -67,9 +67,10 @@ class TableCodec:
         if not self._pauses:
             return self.decode(data, unprojected)
         found: list[str] | None = None if unprojected is None else []
+        data = bytes(data)
         if memo is not None:
-            memo.begin()
-        steps: Generator[int, None, Any] = self._decode(bytes(data), 0, len(data), _DEPTH, found, memo)
+            yield from memo.begin(data)
+        steps: Generator[int, None, Any] = self._decode(data, 0, len(data), _DEPTH, found, memo)
         decoded = yield from steps
         if memo is not None:
             memo.commit()

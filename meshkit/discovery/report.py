@@ -9,14 +9,14 @@ from typing import Any
 from meshkit.balance import known_policies
 from meshkit.guard import unknown_words
 from meshkit.observe.log import event_logger
-from meshkit.xds import Entry, Resource, ResourceType
+from meshkit.xds import Entry, Key, Resource, ResourceType
 from meshkit.xds.resources import Cluster, ClusterLoadAssignment, RouteAction, RouteConfiguration
 
 __all__ = ["Report", "unobeyed"]
 
 _LOG = event_logger("meshkit.discovery")
 _RETRY_ON = "virtual_hosts.routes.route.retry_policy.retry_on"
-_NOTHING: tuple[bytes, Mapping[str, int]] = (b"", {})
+_NOTHING: tuple[Key, Mapping[str, int]] = (b"", {})
 _TLS_MODE = "endpoints.lb_endpoints.metadata.tlsMode[istio]"
 
 
@@ -61,7 +61,7 @@ class Report:
     """Remembers what of each resource was reported."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[ResourceType, str], tuple[bytes, Mapping[str, int]]] = {}
+        self._told: dict[tuple[ResourceType, str], tuple[Key, Mapping[str, int]]] = {}
 
     def tell(self, kind: ResourceType, entry: Entry | None) -> None:
         """Warn about an entry's resource, unless the same was said of the version before."""

@@ -86,7 +86,7 @@ class ClusterRuntime:
     """
 
     __slots__ = (
-        *("_failing", "_groups", "_picker", "_pools", "_random", "_source", "_stale", "_targets"),
+        *("_even", "_failing", "_groups", "_picker", "_pools", "_random", "_source", "_stale", "_targets"),
         *("_weigh_localities", "cluster"),
     )
 
@@ -100,6 +100,7 @@ class ClusterRuntime:
         self._groups: tuple[Group, ...] = ()
         self._targets: dict[str, Target] = {}
         self._failing = 0
+        self._even = 0  # the weight that all targets are known to have, 0 where it is not known
         self._picker: Picker[Target] | None = None
         self._stale = False
         self.cluster: Cluster | None = None
@@ -131,6 +132,8 @@ class ClusterRuntime:
         self._stale = True
 
     def _move(self, merge: Merge) -> None:
+        if self._even and any(endpoint.weight != self._even for _, endpoint in merge.gained):
+            self._even = 0
         for target, endpoint in merge.gained:
             target.places += 1
             target.be(endpoint)
@@ -142,6 +145,7 @@ class ClusterRuntime:
         for target, endpoint in merge.lost:
             if target.places and target.endpoint == endpoint:  # listed twice: what another place says counts now
                 target.be(next(other for group in self._groups for other in group.endpoints_of(target)))
+                self._even = self._even if target.weight == self._even else 0
 
     def open(self, target: Target) -> Pool:
         """The pool of a target that has none yet."""
@@ -193,7 +197,14 @@ class ClusterRuntime:
             (group.source.weight if weighted else None, group.source.priority, self._of(group, healthy=healthy))
             for group in self._groups
         ]
-        return build_locality_picker(localities, _known(self.cluster), self._random)
+        return build_locality_picker(localities, _known(self.cluster), self._random, even=self._weigh_alike())
+
+    def _weigh_alike(self) -> bool:
+        """Whether all targets have one weight. What was found stays found: most pushes change few of many endpoints."""
+        if not self._even and self._targets:
+            weights = {target.weight for target in self._targets.values()}
+            self._even = weights.pop() if len(weights) == 1 else 0
+        return bool(self._even)
 
     def _of(self, group: Group, *, healthy: bool) -> list[Target]:
         targets = group.callable

@@ -1,16 +1,17 @@
 """The endpoints of a cluster as they are called, and what a new config changes of them: work that can be sliced.
 
-Most pushes change few of many endpoints, so the old and the new list of a locality are compared from both ends, at C's
-speed, and only what lies between is looked at one by one.
+Most pushes change few of many endpoints, so the old and the new list of a locality are compared from both ends, by the
+runs that the decoder found again or else at C's speed, and only what lies between is looked at one by one.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, takewhile
 from typing import NamedTuple
 
+from meshkit.codec import Run, Runs
 from meshkit.net import Pool
 from meshkit.xds.resources import ClusterLoadAssignment, Endpoint, Locality, LocalityEndpoints
 
@@ -112,42 +113,58 @@ def _group(
 ) -> Generator[int, None, Group]:
     was, now = old.source.endpoints, source.endpoints
     head, tail = _unchanged(was, now)
-    middle: list[Target | None] = []
-    for start in range(head, len(now) - tail, _STEP):
-        for endpoint in now[start : min(start + _STEP, len(now) - tail)]:
-            middle.append(target(endpoint) if endpoint.usable else None)
+    before, after = len(was) - tail, len(now) - tail
+    arrived, middle = now[head:after], list[Target | None]()
+    for start in range(0, len(arrived), _STEP):
+        middle += [target(endpoint) if endpoint.usable else None for endpoint in arrived[start : start + _STEP]]
         yield _STEP
-    gone = old.targets[head : len(was) - tail]
-    merged.gained.extend(_pairs(middle, now[head : len(now) - tail]))
-    merged.lost.extend(_pairs(gone, was[head : len(was) - tail]))
+    gone = old.targets[head:before]
+    merged.gained.extend(_pairs(middle, arrived))
+    merged.lost.extend(_pairs(gone, was[head:before]))
     holes = old.holes - gone.count(None) + middle.count(None)
-    return Group(source, [*old.targets[:head], *middle, *old.targets[len(was) - tail :]], holes)
+    targets = old.targets.copy()
+    targets[head:before] = middle
+    return Group(source, targets, holes)
 
 
 def _pairs(targets: Iterable[Target | None], endpoints: Iterable[Endpoint]) -> list[tuple[Target, Endpoint]]:
     return [(one, endpoint) for one, endpoint in zip(targets, endpoints, strict=True) if one is not None]
 
 
-def _unchanged(was: tuple[Endpoint, ...], now: tuple[Endpoint, ...]) -> tuple[int, int]:
+def _unchanged(was: Sequence[Endpoint], now: Sequence[Endpoint]) -> tuple[int, int]:
     """How many endpoints are the same from the start, and how many of the others from the end."""
-    most = min(len(was), len(now))
-    head = 0
-    while head < most and (step := _same(was[head : head + _STRIDE], now[head : head + _STRIDE])):
-        head += step
-    head = min(head, most)
-    rest, tail = most - head, 0
-    while tail < rest and (step := _same(_last(was, tail, rest), _last(now, tail, rest))):
-        tail += step
-    return head, tail
+    head, tail = _shared(was, now)
+    one, other = was[head : len(was) - tail], now[head : len(now) - tail]
+    more = _leading(one, other)
+    return head + more, tail + _leading(one[more:][::-1], other[more:][::-1])
 
 
-def _last(endpoints: tuple[Endpoint, ...], tail: int, rest: int) -> tuple[Endpoint, ...]:
-    """The next endpoints before the last ``tail``, from the end on."""
-    end = len(endpoints) - tail
-    return endpoints[end - min(_STRIDE, rest - tail) : end][::-1]
+def _shared(was: Sequence[Endpoint], now: Sequence[Endpoint]) -> tuple[int, int]:
+    """The same in whole runs of the decoder, which costs a look at each run."""
+    if not (isinstance(was, Runs) and isinstance(now, Runs)):
+        return 0, 0
+    head = _same_runs(was.runs, now.runs)
+    tail = _same_runs(was.runs[len(head) :][::-1], now.runs[len(head) :][::-1])
+    return sum(map(len, head)), sum(map(len, tail))
 
 
-def _same(was: tuple[Endpoint, ...], now: tuple[Endpoint, ...]) -> int:
+def _same_runs(was: tuple[Run, ...], now: tuple[Run, ...]) -> list[list[Endpoint]]:
+    """The endpoints of the leading runs that are the same."""
+    same = takewhile(lambda pair: pair[0] is pair[1], zip(was, now, strict=False))
+    return [run.items for run, _ in same]
+
+
+def _leading(was: Sequence[Endpoint], now: Sequence[Endpoint]) -> int:
+    """How many endpoints are the same from the start."""
+    at = 0
+    while one := was[at : at + _STRIDE]:
+        at += (same := _same(one, now[at : at + _STRIDE]))
+        if same < len(one):
+            break
+    return at
+
+
+def _same(was: Sequence[Endpoint], now: Sequence[Endpoint]) -> int:
     """How many leading items are the same."""
     if was == now:
         return len(was)

@@ -3,7 +3,7 @@
 from .ads import AdsMachine, Named, Request, Response, Verdict
 from .batch import decode_updates
 from .delta import DeltaMachine
-from .entry import Entry, EntryState, Resource, Update, WatchStatistics
+from .entry import Entry, EntryState, Key, Resource, Update, WatchStatistics
 from .listeners import FilterChain, Listener, RbacRules
 from .messages import DELTA, SOTW, Variant
 from .node import Node
@@ -27,6 +27,7 @@ __all__ = [
     "EntryState",
     "FilterChain",
     "Json",
+    "Key",
     "Listener",
     "Named",
     "Node",

@@ -12,7 +12,7 @@ from meshkit.codec import DecodeError, Memo
 from .ads import AdsMachine, Named, Response
 from .assignments import decode_assignment
 from .clusters import decode_cluster
-from .entry import Entry, Resource, Update, fingerprint
+from .entry import Entry, Key, Resource, Update, Whole, fingerprint
 from .listeners import decode_listener
 from .resources import ClusterLoadAssignment
 from .routes import decode_routes
@@ -63,13 +63,13 @@ def decode_updates(response: Response, machine: AdsMachine) -> Generator[int, No
 
 def _update(kind: ResourceType, named: Named, machine: AdsMachine) -> Generator[int, None, Update]:
     data, name = named.value, named.name or peek_name(named.value)
-    size, key = len(data), fingerprint(data)
-    entry = machine.entry(kind, name)
+    size, entry = len(data), machine.entry(kind, name)
+    memo = _memo(entry, size)
+    key = yield from _key(data, entry, memo)
     if entry is not None and (known := entry.recall(key, size)) is not None:
         return known
     if named.type_url != kind.url:
         return Update(name, key, size, reason=f"a {named.type_url} in a response of {kind.url}")
-    memo = _memo(entry, size)
     try:
         resource = yield from _DECODERS[kind](data, memo)
     except (Invalid, DecodeError) as error:
@@ -84,6 +84,23 @@ def _memo(entry: Entry | None, size: int) -> Memo | None:
     if entry is not None and isinstance(entry.memo, Memo):
         return entry.memo
     return Memo() if size > _BIG else None
+
+
+def _key(data: bytes, entry: Entry | None, memo: Memo | None) -> Generator[int, None, Key]:
+    """The fingerprint of ``data``: the entry's own where these are the bytes that it holds or refused."""
+    key = fingerprint(data)
+    if isinstance(key, Whole) and entry is not None:
+        for known in (entry.key, entry.refused_key):
+            if isinstance(known, Whole) and (yield from _same(known.data, data, memo)):
+                return known
+    return key
+
+
+def _same(known: bytes, data: bytes, memo: Memo | None) -> Generator[int, None, bool]:
+    """Whether these are the same; a memo that has to compare them anyhow, to decode, does it now."""
+    if memo is not None and memo.data is known:
+        return (yield from memo.compare(data))
+    return known == data
 
 
 def _name(resource: Resource) -> str:

@@ -6,6 +6,8 @@ A `ClusterLoadAssignment` may hold tens of thousands of endpoints, so they are b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from meshkit.codec import Field, compile_schema, maker
 
 from .resources import ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints
@@ -100,7 +102,7 @@ LB_ENDPOINT = table(
 
 
 def _build_locality(
-    locality: Locality | None, endpoints: tuple[Endpoint, ...], weight: int | None, priority: int
+    locality: Locality | None, endpoints: Sequence[Endpoint], weight: int | None, priority: int
 ) -> LocalityEndpoints:
     return _localities(endpoints, locality or Locality(), weight, priority)
 

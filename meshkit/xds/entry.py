@@ -17,7 +17,7 @@ from hashlib import blake2b
 from .listeners import Listener
 from .resources import Cluster, ClusterLoadAssignment, RouteConfiguration
 
-__all__ = ["Entry", "EntryState", "Event", "Resource", "Update", "WatchStatistics", "fingerprint"]
+__all__ = ["Entry", "EntryState", "Event", "Key", "Resource", "Update", "WatchStatistics", "Whole", "fingerprint"]
 
 Resource = RouteConfiguration | Cluster | ClusterLoadAssignment | Listener
 
@@ -51,9 +51,25 @@ _NEXT: dict[Event, dict[EntryState, EntryState]] = {
 _KEEP_WHOLE = 16_384
 
 
-def fingerprint(raw: bytes) -> bytes:
+class Whole:
+    """Stands for the bytes of a big resource, which are compared once, where they come in; later it is only asked
+    whether one of these is the other."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __repr__(self) -> str:
+        return f"Whole({len(self.data)} bytes)"
+
+
+Key = bytes | Whole
+
+
+def fingerprint(raw: bytes) -> Key:
     """What tells a resource's bytes from others: a digest, or the bytes themselves where comparing beats digesting."""
-    return raw if len(raw) > _KEEP_WHOLE else blake2b(raw, digest_size=16).digest()
+    return Whole(raw) if len(raw) > _KEEP_WHOLE else blake2b(raw, digest_size=16).digest()
 
 
 class Update:
@@ -68,7 +84,7 @@ class Update:
     def __init__(
         self,
         name: str,
-        key: bytes,
+        key: Key,
         size: int,
         *,
         resource: Resource | None = None,
@@ -126,10 +142,10 @@ class Entry:
         self.state = EntryState.REQUESTED
         self.resource: Resource | None = None
         self.version = ""
-        self.key = b""
+        self.key: Key = b""
         self.memo: object = None
         self.error = ""
-        self.refused_key = b""
+        self.refused_key: Key = b""
         self.missed = False
         self.updates = 0
         self.bytes = 0
@@ -172,7 +188,7 @@ class Entry:
         """Whether the last version that came had to be refused."""
         return bool(self.refused_key)
 
-    def recall(self, key: bytes, size: int) -> Update | None:
+    def recall(self, key: Key, size: int) -> Update | None:
         """The update that these bytes made before, if they are those of the version held or refused last."""
         if key == self.key and self.resource is not None:
             return Update(self.name, key, size, resource=self.resource, memo=self.memo)

@@ -7,7 +7,7 @@ fractions are parts of 1, headers are lower case. A field that is None was not s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -353,9 +353,10 @@ _USABLE = frozenset({HealthStatus.UNKNOWN, HealthStatus.HEALTHY})
 
 @dataclass(frozen=True, slots=True)
 class LocalityEndpoints:
-    """endpoint.v3.LocalityLbEndpoints. ``weight`` None: not set; ``priority`` 0 is the highest."""
+    """endpoint.v3.LocalityLbEndpoints. ``weight`` None: not set; ``priority`` 0 is the highest. ``endpoints`` of big
+    assignments are `meshkit.codec.Runs`, else a tuple; one is equal to the other."""
 
-    endpoints: tuple[Endpoint, ...]
+    endpoints: Sequence[Endpoint]
     locality: Locality = Locality()
     weight: int | None = None
     priority: int = 0

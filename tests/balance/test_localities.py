@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from meshkit.balance import UnknownPolicy, build_locality_picker
 from meshkit.balance.localities import LocalityPicker
+from meshkit.balance.round_robin import RoundRobin
 from meshkit.xds.resources import LbPolicy
 from tests.support.backends import FakeBackend, backends, counts
 
@@ -37,6 +38,17 @@ def test_the_highest_priority_that_has_backends_takes_all() -> None:
 
 def test_localities_are_served_by_their_weight_and_round_robin_within() -> None:
     assert served((3, 0, named(0, 1)), (1, 0, named(2)), picks=8) == {0: 3, 1: 3, 2: 2}
+
+
+def test_who_says_that_weights_are_even_is_believed() -> None:
+    """Nobody looks at ten thousand weights then; the list is the picker's own all the same."""
+    given_list = named(0, 1, weight=3)
+    picker = build_locality_picker([(None, 0, given_list)], ROUND_ROBIN, random.random, even=True)
+    assert isinstance(picker, RoundRobin)
+    given_list.append(FakeBackend(9, 1))
+    assert counts(picker, 10) == {0: 5, 1: 5}
+    with pytest.raises(ValueError, match="weight must be 1 or more"):
+        build_locality_picker([(None, 0, named(0, weight=0))], ROUND_ROBIN, random.random, even=True)
 
 
 def test_a_locality_without_a_weight_is_left_out_beside_one_that_has_one() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshkit.codec import DecodeError, Field, Memo, Schema, compile_schema
+from meshkit.codec import DecodeError, Field, Memo, Runs, Schema, compile_schema
 
 ITEM_FIELDS = (Field("key", 1, "string"), Field("weight", 2, "uint32"))
 
@@ -105,6 +105,48 @@ def test_unprojected_fields_are_counted_again_from_memory() -> None:
         counts: dict[str, int] = {}
         CODEC.decode(data, counts, memo)
         assert counts == {"groups.items.extra": 3}
+
+
+def test_one_of_a_message_that_comes_twice_is_read_from_a_copy() -> None:
+    codec, memo = compile_schema(Schema("t.One", (Field("group", 1, "message", schema=GROUP),), One)), Memo()
+    inner = [compile_schema(GROUP).encode(Group("g", tuple(items(100, prefix)))) for prefix in "ab"]
+    data = b"".join(b"\x0a" + bytes((len(part) & 127 | 128, len(part) >> 7)) + part for part in inner)
+    for _ in range(2):
+        assert codec.decode(data, None, memo) == One(Group("g", (*items(100, "a"), *items(100, "b"))))
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    group: Group
+
+
+def test_runs_are_a_tuple_in_all_but_name() -> None:
+    memo, plain = Memo(), tuple(items(150))
+    (group,) = CODEC.decode(CODEC.encode(top([*plain])), None, memo).groups
+    runs = group.items
+    assert isinstance(runs, Runs) and [len(run.items) for run in runs.runs] == [64, 64, 22]
+    assert (len(runs), list(runs), repr(runs), hash(runs)) == (150, [*plain], repr(plain), hash(plain))
+    assert runs == plain and plain == runs and runs != plain[1:] and bool(runs)
+    for index in (0, 63, 64, 149, -1, -150):
+        assert runs[index] == plain[index]
+    for cut in (slice(None), slice(60, 70), slice(-3, None), slice(64, 128), slice(9, 3), slice(None, None, -1)):
+        assert runs[cut] == plain[cut]
+    with pytest.raises(IndexError):
+        runs[150]
+
+
+def test_versions_share_the_runs_that_are_the_same() -> None:
+    memo, before = Memo(), items(1000)
+    first = CODEC.decode(CODEC.encode(top(before)), None, memo).groups[0].items
+    again = CODEC.decode(CODEC.encode(top(before)), None, memo).groups[0].items
+    assert isinstance(first, Runs) and isinstance(again, Runs)
+    assert again.runs == first.runs and again == first
+    before[500] = Item("k501", 501)
+    second = CODEC.decode(CODEC.encode(top(before)), None, memo).groups[0].items
+    assert isinstance(second, Runs)
+    assert [one is other for one, other in zip(first.runs, second.runs, strict=True)] == [True] * 7 + [False] + [
+        True
+    ] * 8
 
 
 pools = st.lists(st.lists(st.integers(0, 30), max_size=90), max_size=3)

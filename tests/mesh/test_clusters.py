@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -40,6 +42,20 @@ def test_the_targets_are_the_endpoints_of_the_last_config(steps: list[list[Endpo
             assert before.get(address, target) is target  # who stays is the same target
             assert target.endpoint in endpoints
         before = {address: target for address, target in (before | picked).items() if address in addresses}
+
+
+@given(st.lists(ENDPOINTS, min_size=1, max_size=5))
+@example([[*_two_weights()[::-1], Endpoint("127.0.0.1:2", 2)], [Endpoint("127.0.0.1:1"), Endpoint("127.0.0.1:2", 2)]])
+def test_calls_are_shared_by_the_weights_of_the_last_config(steps: list[list[Endpoint]]) -> None:
+    runtime = ClusterRuntime(Pools(Pool, Scope("test"), 0.0))
+    for endpoints in steps:
+        runtime.apply(snapshot(endpoints))
+        targets = {target.endpoint.address: target for target in (runtime.pick() for _ in range(64)) if target}
+        weights = Counter[str]()
+        for endpoint in endpoints:
+            weights[endpoint.address] += targets[endpoint.address].weight
+        picks = [runtime.pick() for _ in range(2 * weights.total())]  # two rounds: every place by its weight in each
+        assert Counter(target.endpoint.address for target in picks if target) == weights + weights
 
 
 def test_an_endpoint_that_may_not_take_traffic_is_none() -> None:

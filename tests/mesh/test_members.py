@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshkit.codec import finish
+from meshkit.codec import Run, Runs, finish
 from meshkit.mesh.members import Group, Merge, Target, merge
 from meshkit.xds.resources import ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints
 
@@ -50,6 +50,24 @@ def test_every_place_has_the_target_of_its_address(steps: list[tuple[LocalityEnd
             assert group.callable == [target for target in wanted if target is not None]
         places = [target for group in groups for target in group.callable]
         assert all(target.places == places.count(target) for target in known.values())
+
+
+RUN_ITEMS = tuple([Endpoint(f"10.0.{run}.{n}:80") for n in range(3)] for run in range(4))
+RUNS = tuple(Run(1, 1, run, []) for run in RUN_ITEMS)
+
+
+@given(st.lists(st.lists(st.sampled_from(RUNS), max_size=6), min_size=1, max_size=5))
+def test_runs_are_compared_as_their_endpoints_are(steps: list[list[Run]]) -> None:
+    groups: tuple[Group, ...] = ()
+    plain: tuple[Group, ...] = ()
+    known: dict[str, Target] = {}
+    same: dict[str, Target] = {}
+    for runs in steps:
+        endpoints: Runs[Endpoint] = Runs(tuple(runs))
+        groups = take(groups, ClusterLoadAssignment("c", (LocalityEndpoints(endpoints),)), known).groups
+        plain = take(plain, assignment(*endpoints), same).groups
+        assert groups[0].targets == [known[endpoint.address] for endpoint in endpoints]
+        assert [target.places for target in known.values()] == [target.places for target in same.values()]
 
 
 def test_only_what_changed_is_looked_at() -> None:

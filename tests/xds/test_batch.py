@@ -160,6 +160,46 @@ def many(count: int, changed: int | None = None) -> bytes:
     return message.SerializeToString()
 
 
+@pytest.mark.parametrize("changed", [None, 1000])
+def test_big_resources_are_recognised_by_their_bytes_too(changed: int | None) -> None:
+    machine = SotwMachine()
+    machine.subscribe(ASSIGNMENTS, "a")
+    machine.opened()
+    machine.requests()
+    kept: list[object] = []
+    for number in (None, changed, changed):
+        got = response((ASSIGNMENTS.url, many(2000, number)))
+        found = updates(got, machine)
+        machine.receive(got, found)
+        kept.append(found[0].resource)
+    assert kept[1] is kept[2]
+    assert (kept[0] is kept[1]) == (changed is None)
+    entry = machine.entry(ASSIGNMENTS, "a")
+    assert entry is not None and entry.updates == (1 if changed is None else 2)
+
+
+def test_a_big_refused_resource_is_recognised_and_leaves_what_is_held_recognisable() -> None:
+    machine = SotwMachine()
+    machine.subscribe(ASSIGNMENTS, "a")
+    machine.opened()
+    machine.requests()
+    good, held = response((ASSIGNMENTS.url, many(2000))), None
+    gap = endpoint_pb2.ClusterLoadAssignment.FromString(many(2000, 3))
+    gap.endpoints[0].priority = 1  # decoded well and then refused: the memo has seen it
+    for bad in (response((ASSIGNMENTS.url, gap.SerializeToString())), response((ASSIGNMENTS.url, many(2000, 3)[:-1]))):
+        machine.receive(good, updates(good, machine))
+        entry = machine.entry(ASSIGNMENTS, "a")
+        assert entry is not None and held in (None, entry.resource)
+        held = entry.resource
+        (first,) = updates(bad, machine)
+        assert first.reason
+        assert machine.receive(bad, [first]).changed == ("a",)
+        (again,) = updates(bad, machine)
+        assert again.key is first.key
+        assert machine.receive(bad, [again]).changed == ()
+        assert entry.resource is held
+
+
 def test_big_assignments_come_in_slices_and_keep_unchanged_endpoints() -> None:
     machine = SotwMachine()
     machine.subscribe(ASSIGNMENTS, "a")
