@@ -24,9 +24,9 @@ spec:
 
 async def test_files_come_and_go(istiod: Istiod) -> None:
     await istiod.apply("reviews", _ENTRY)
-    assert await _hosts(istiod) == {"reviews.demo.svc.cluster.local"}
+    await until(lambda: _hosts_are(istiod, {"reviews.demo.svc.cluster.local"}))
     await istiod.delete("reviews")
-    assert await _hosts(istiod) == set()
+    await until(lambda: _hosts_are(istiod, set()))
 
 
 async def test_a_file_that_istio_refuses_is_said_with_its_reason(istiod: Istiod) -> None:
@@ -53,5 +53,5 @@ def test_a_token_has_three_parts() -> None:
     assert token("demo", "app").count(".") == 2
 
 
-async def _hosts(istiod: Istiod) -> set[str]:
-    return {service["hostname"] for service in await istiod.debug("registryz")}
+async def _hosts_are(istiod: Istiod, names: set[str]) -> bool:
+    return {service["hostname"] for service in await istiod.debug("registryz")} == names
