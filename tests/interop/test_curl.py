@@ -65,6 +65,19 @@ async def test_a_large_message_goes_up_and_comes_down_or_is_refused(
     assert said == {"text": "x" * size} if size < 4 << 20 else said["code"] == "resource_exhausted"
 
 
+async def test_through_what_it_takes_for_a_proxy(url: str) -> None:
+    """Which is asked for whole URLs."""
+    said = await curl("--proxy", url, "-d", '{"name":"x"}', *JSON, "http://mesh.test:50051" + SAY_HELLO)
+    assert json.loads(said) == {"message": "v1"}
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+async def test_head_has_no_body(url: str, version: str) -> None:
+    said = await curl(version, "--head", "-w", "%{size_download}", url + SAY_HELLO)
+    assert said.splitlines()[0].split()[1] == "405"
+    assert said.splitlines()[-1] == "0"
+
+
 async def test_health_by_a_url(url: str) -> None:
     path = f"{url}/grpc.health.v1.Health/Check"
     said = await curl("-G", path, "--data-urlencode", "encoding=json", "--data-urlencode", "message={}")
@@ -79,16 +92,9 @@ async def test_over_tls(version: str, tmp_path: Path) -> None:
     tls = TlsSettings(server_context(cert=tmp_path / "key.pem"))
     async with serving(json=True, tls=tls) as (_, address):
         url = f"https://localhost:{address.rpartition(':')[2]}/echo.v1.Echo/Unary"
-        said = await curl(
-            version,
-            "--ipv4",
-            "--cacert",
-            str(tmp_path / "ca.pem"),
-            "-d",
-            '{"text":"x"}',
-            *JSON,
-            "-w",
-            "%{http_version}",
-            url,
-        )
-    assert said == '{"text":"x"}' + version.removeprefix("--http")
+        how = (version, "--ipv4", "--cacert", str(tmp_path / "ca.pem"), *JSON)
+        said = await curl(*how, "-d", '{"text":"x"}', "-w", "%{http_version}", url)
+        assert said == '{"text":"x"}' + version.removeprefix("--http")
+        (tmp_path / "large").write_bytes(b" " * (5 << 20))
+        said = await curl(*how, "--data-binary", f"@{tmp_path / 'large'}", url)
+        assert json.loads(said)["code"] == "resource_exhausted"
