@@ -23,6 +23,7 @@ class _Owner(Protocol):
     engine: Connection
     reading: Reading
     peer: str
+    waking: bool
 
     @property
     def full(self) -> bool: ...
@@ -73,15 +74,18 @@ class ClientStream:
         stream = self.stream
         return stream is not None and stream.writable and not self._owner.full
 
-    def send(self, data: bytes, *, end: bool = False, compress: bool = False) -> None:
-        """Send one message, and half-close with ``end``. Does nothing once the call is over."""
+    def send(self, data: bytes, *, end: bool = False, compress: bool = False) -> bool:
+        """Send one message, and half-close with ``end``; gives `writable`. Does nothing once the call is over."""
         if self.over:
-            return
-        if self.stream is None:
+            return True
+        stream, owner = self.stream, self._owner
+        if stream is None:
             self.pending.append((data, end, compress))
-        else:
-            self._owner.engine.send_message(self.stream, data, end=end, compressed=compress)
-            self._owner.wake()
+            return False
+        owner.engine.send_message(stream, data, end=end, compressed=compress)
+        if not owner.waking:
+            owner.wake()
+        return stream.writable and not owner.full
 
     def end(self) -> None:
         """Half-close: no message follows."""
@@ -100,13 +104,13 @@ class ClientStream:
 
     def acknowledge(self, size: int) -> None:
         """The application consumed messages of ``size`` bytes: the server may send as many more."""
-        if self.stream is None or self.over:
+        stream = self.stream
+        if stream is None or self.over:
             return
         owner = self._owner
         self.unread -= size
         owner.reading.consumed(size)
-        owner.engine.acknowledge(self.stream, size)
-        if owner.engine.output_size:
+        if owner.engine.acknowledge(stream, size):
             owner.wake_later()
 
     def expire(self) -> None:

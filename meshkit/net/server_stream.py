@@ -111,14 +111,17 @@ class ServerStream:
         self._stream.send_encoding = self.encoding
         return (*head, (b"grpc-encoding", self.encoding))
 
-    def send(self, data: bytes, *, compress: bool = False) -> None:
-        """Send one message. Does nothing once the call is over."""
+    def send(self, data: bytes, *, compress: bool = False) -> bool:
+        """Send one message; gives `writable`. Does nothing once the call is over."""
         if self.over:
-            return
+            return True
         if not self.headers_sent:
             self.send_headers()
-        self._link.engine.send_message(self._stream, data, compressed=compress)
-        self._link.wake()
+        stream, link = self._stream, self._link
+        link.engine.send_message(stream, data, compressed=compress)
+        if not link.waking:
+            link.wake()
+        return stream.writable and not link.full
 
     def finish(self, status: int, message: str = "", trailers: RawHeaders = (), details: bytes | None = None) -> None:
         """End the call: trailers, or Trailers-Only where no headers were sent. Does nothing once it is over.
@@ -162,11 +165,10 @@ class ServerStream:
         if self.over:
             return
         link = self._link
-        taken = min(size, self.unread)  # a request that came in one piece is not among what is unread
+        taken = size if size < self.unread else self.unread  # a request that came in one piece is not among it
         self.unread -= taken
         link.reading.consumed(taken)
-        link.engine.acknowledge(self._stream, size)
-        if link.engine.output_size:
+        if link.engine.acknowledge(self._stream, size):
             link.wake_later()
 
     def release(self) -> None:

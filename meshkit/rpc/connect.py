@@ -147,9 +147,10 @@ class ConnectStream:
             self.headers_sent = True
             self._initial = [field for field in fields if field[0] not in _OF_BODIES]
 
-    def send(self, data: bytes, *, compress: bool = False) -> None:
+    def send(self, data: bytes, *, compress: bool = False) -> bool:
         """The one reply, which goes out with the status."""
         self._kept = (data, compress)
+        return self.writable
 
     def reply(self, data: bytes, *, compress: bool = False, trailers: RawHeaders = ()) -> None:
         """The whole answer of a call that went well."""

@@ -46,24 +46,27 @@ class Exchange(Attempts, Generic[Req, Rep]):
             method.check_request(message)
         if self._ended_local:
             raise RuntimeError(f"send after end: the requests of {method.path} have been ended")
-        self._put(method.encode_request(message))
+        data = method.encode_request(message)
+        if self._replay is not None:
+            self._keep(data)
         stream = self._stream
-        while stream is not None and not stream.writable:
-            await self._changed.wait()
-            stream = self._stream
+        if stream is not None and not stream.send(data, compress=self.options.compression is not None):
+            await self._room()
         if self._outcome is not None and self._inbox.error is not None:
             raise self._inbox.error
 
-    def _put(self, data: bytes) -> None:
-        replay = self._replay
-        if replay is not None:
-            self._replay_size += len(data)
-            replay.append(data)
-        stream = self._stream
-        if stream is not None:
-            stream.send(data, compress=self.options.compression is not None)
-            if self._replay_size > MAX_REPLAY:
-                self._replay = None
+    def _keep(self, data: bytes) -> None:
+        """Keep a request for another attempt, unless that makes them too large; then it can be sent only once."""
+        assert self._replay is not None
+        self._replay_size += len(data)
+        self._replay.append(data)
+        if self._replay_size > MAX_REPLAY and self._stream is not None:
+            self._replay = None
+
+    async def _room(self) -> None:
+        """Wait while much is queued."""
+        while (stream := self._stream) is not None and not stream.writable:
+            await self._changed.wait()
 
     def give(self, message: Req) -> None:
         """Before `open`: the one request of a call that does not stream requests."""
@@ -86,12 +89,22 @@ class Exchange(Attempts, Generic[Req, Rep]):
         """The next reply; None at a good end. Raises the error of a bad one."""
         if self._opening is None:
             await self.open()
-        data = self._inbox.get_nowait()
-        if data is None:
-            data = await self._inbox.get()
-            if data is None:
+        inbox = self._inbox
+        queue = inbox.queue
+        while not queue:
+            if (more := inbox.more()) is None:
                 return None
-        return self._read(data)
+            await more
+        data = queue.popleft()
+        stream = self._stream
+        if stream is not None:
+            stream.acknowledge(len(data))
+        try:
+            return self.method.decode_reply(data)
+        except DecodeError as error:
+            failure = Internal(f"a reply of {self.method.path} does not decode: {error}")
+            self.fail(failure)
+            raise failure from error
 
     async def only_reply(self) -> Rep:
         """The reply of a call that streams requests only, once its status is known. Raises its error."""
@@ -115,14 +128,3 @@ class Exchange(Attempts, Generic[Req, Rep]):
     def trailing_metadata(self) -> Metadata:
         """What the server sent with its status; empty until then."""
         return EMPTY if self._outcome is None else lenient_metadata(self._outcome.trailers)
-
-    def _read(self, data: bytes) -> Rep:
-        if self._stream is not None:
-            self._stream.acknowledge(len(data))
-        try:
-            reply: Rep = self.method.decode_reply(data)
-        except DecodeError as error:
-            failure = Internal(f"a reply of {self.method.path} does not decode: {error}")
-            self.fail(failure)
-            raise failure from error
-        return reply

@@ -165,7 +165,14 @@ class ServerCall(Context):
             replies = self.route.handler(request, self)
             if not hasattr(replies, "__aiter__"):
                 replies = await replies
-            await self._send_all(replies)
+            try:
+                async for reply in replies:
+                    if not self._put(reply):
+                        await self._drain()
+            finally:
+                close = getattr(replies, "aclose", None)
+                if close is not None:
+                    await close()
             self.send_headers()
             self._stream.finish(0, trailers=self._trailing)
         except BaseException as error:
@@ -173,27 +180,21 @@ class ServerCall(Context):
         finally:
             self._close(status)
 
-    async def _send_all(self, replies: AsyncIterator[Any]) -> None:
-        try:
-            async for reply in replies:
-                self._put(reply)
-                if not self._stream.writable:
-                    await self._drain()
-        finally:
-            close = getattr(replies, "aclose", None)
-            if close is not None:
-                await close()
-
     async def send(self, reply: Any) -> None:
         """Send one reply of several, waiting while much is queued."""
-        self._put(reply)
-        await self._drain()
+        if not self._put(reply):
+            await self._drain()
 
-    def _put(self, reply: Any) -> None:
-        data = _encoded(self.method, reply)
+    def _put(self, reply: Any) -> bool:
+        """Send one reply of several; false where that makes much be queued."""
+        method = self.method
+        if type(reply) is not method.reply:
+            method.check_reply(reply)
+        data = method.encode_reply(reply)
         if not self._headers_sent:
             self.send_headers()
-        self._stream.send(data, compress=self.compression is not None)
+        writable: bool = self._stream.send(data, compress=self.compression is not None)
+        return writable
 
     async def _drain(self) -> None:
         while not self._stream.writable and not self.cancelled:
@@ -306,11 +307,13 @@ class RequestStream(Generic[Req]):
         return self
 
     async def __anext__(self) -> Req:
-        data = self._inbox.get_nowait()
-        if data is None:
-            data = await self._inbox.get()
-            if data is None:
+        inbox = self._inbox
+        queue = inbox.queue
+        while not queue:
+            if (more := inbox.more()) is None:
                 raise StopAsyncIteration
+            await more
+        data = queue.popleft()
         self._stream.acknowledge(len(data))
         try:
             return self._method.decode_request(data)

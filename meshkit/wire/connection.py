@@ -208,10 +208,11 @@ class Connection(Calls):
 
     # -- streams
 
-    def acknowledge(self, stream: Stream, size: int) -> None:
-        """The application consumed messages of ``size`` bytes: the peer may send as much again."""
+    def acknowledge(self, stream: Stream, size: int) -> bool:
+        """The application consumed messages of ``size`` bytes: the peer may send as much again. Gives whether it is
+        told so now; it is once a quarter of the window is owed."""
         if stream.state & 2:
-            return
+            return False
         if size >= stream.unacked_app:
             credit = stream.unacked_wire
             stream.unacked_app = stream.unacked_wire = 0
@@ -220,8 +221,10 @@ class Connection(Calls):
             stream.unacked_app -= size
             stream.unacked_wire -= credit
         stream.recv_credit += credit
-        if stream.recv_credit >= self._credit_at:  # hardly any message: one call less for all others
-            self._credit_stream(stream, 0)
+        if stream.recv_credit < self._credit_at:
+            return False
+        self._credit_stream(stream, 0)
+        return True
 
     # -- the connection
 
