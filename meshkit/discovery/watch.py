@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from meshkit.cell import Cell
 from meshkit.xds import ROUTES, WatchStatistics
 
 from .assembly import Assembly, Need
+from .explanation import shortcomings
 from .snapshot import Snapshot, SnapshotState
 
 __all__ = ["InterfaceStatistics", "InterfaceWatch"]
@@ -72,12 +73,14 @@ class InterfaceWatch:
         """End one use. After the last one nothing is asked for on behalf of this interface any more."""
         self._release(self)
 
-    def explain(self) -> str:
-        """What was asked where and what came of it, in a sentence for people."""
+    def explain(self, clusters: Iterable[str] | None = None) -> str:
+        """What was asked where and what came of it, in a sentence for people. ``clusters``: those that are of interest;
+        None for all."""
         trail = "; ".join(self.assembly.trail) if self.assembly is not None else "nothing was asked yet"
         draft = self.assembly.draft if self.assembly is not None else None
-        notes = "; ".join((self.cell.value if draft is None else draft).notes.values())
-        return ". ".join(part for part in (trail, self._waiting(), notes, self._owner.condition()) if part)
+        shown = self.cell.value if draft is None else draft
+        lacks = ". ".join(shortcomings(shown.clusters, shown.notes, clusters))
+        return ". ".join(part for part in (trail, self._waiting(), lacks, self._owner.condition()) if part)
 
     def _waiting(self) -> str:
         """What is not answered yet behind the routes, which speak for themselves in the trail."""

@@ -21,6 +21,7 @@ from meshkit.mesh.stack import AnyCall, Stack
 from meshkit.net import ClientOptions, ConnectionFailed, Pool, Resolver, system_resolver
 from meshkit.rpc import GrpclibCompat, Interceptor
 from meshkit.tasks import Scope
+from meshkit.xds.resources import RouteAction
 
 if TYPE_CHECKING:
     from meshkit.rpc import Server
@@ -119,7 +120,8 @@ class Mesh(GrpclibCompat):
                 return await interface.changed(seen)
         except TimeoutError:
             late = call.deadline is not None and deadline == call.deadline
-            raise (DeadlineExceeded if late else Unavailable)(_nobody(call, interface)) from None
+            view = self._views.get(call.method.service)
+            raise (DeadlineExceeded if late else Unavailable)(_nobody(call, interface, view)) from None
 
     def _interface(self, name: str) -> Interface:
         if (interface := self._interfaces.get(name)) is None:
@@ -185,11 +187,16 @@ async def _drain(server: Server, membership: Membership, grace: float) -> None:
     await server.close(grace)
 
 
-def _nobody(call: AnyCall, interface: Interface) -> str:
+def _nobody(call: AnyCall, interface: Interface, view: View | None) -> str:
+    """Why a call found nowhere to go, with the next step."""
     name = call.method.service
-    return (
-        f"nobody provides {name}: {interface.watch.explain()}. See who is known: GET /debug/adsz of the control plane"
-    )
+    if view is None:
+        said = interface.watch.explain()
+        return f"nobody provides {name}: {said}. See who is known: GET /debug/adsz of the control plane"
+    decision = view.table.select(call.method.path, call.headers())
+    action = None if decision is None else decision.route.action
+    clusters = [one.name for one in action.clusters] if isinstance(action, RouteAction) else None
+    return f"no endpoint for {call.method.path}: {interface.watch.explain(clusters)}"
 
 
 async def _connect(pool: Pool) -> None:

@@ -114,7 +114,11 @@ class Settings:
         {}, "MESHKIT_INTERFACES", "where interfaces live, asked first: helloworld.v1.Greeter=greeter.default:80", _pairs
     )
     wait: float = _setting(
-        5.0, "MESHKIT_WAIT", "how long a call waits for an interface that nobody provides", float, _between(0)
+        5.0,
+        "MESHKIT_WAIT",
+        "how long a call waits for somebody to provide its interface, or an endpoint of its cluster",
+        float,
+        _between(0),
     )
     grace: float = _setting(
         10.0, "MESHKIT_GRACE", "how long running calls may go on when a server stops", float, _between(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tests.support.gen.echo.v1.echo_mesh import EchoClient
 from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.waiting import until
-from tests.support.world import Greeter, control_plane, greeter, who_answers
+from tests.support.world import Greeter, control_plane, greeter, subsets, weights, who_answers, write_rule
 
 ADA = HelloRequest(name="Ada")
 
@@ -100,6 +102,54 @@ async def test_an_interface_that_nobody_provides_says_what_was_asked_where(tmp_p
             assert word in text
         with pytest.raises(DeadlineExceeded, match=r"helloworld.v1.Greeter"):
             await GreeterClient(mesh).say_hello(ADA, timeout=0.05)
+
+
+async def test_a_rule_that_leads_to_no_endpoint_is_named(tmp_path: Path) -> None:
+    """The interface is provided, so that is not what is said."""
+    write_rule(tmp_path, "subsets", subsets())
+    write_rule(tmp_path, "routes", weights(0, 100))
+    async with control_plane(tmp_path) as plane, AsyncExitStack() as up:
+        await up.enter_async_context(greeter(plane.port, "v1-a"))
+        client = GreeterClient(await up.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", wait=0.5)))
+        said = re.compile(r"no endpoint for /\S+SayHello: .*\|v2\|\S+ has no endpoints; see .* the labels of subset v2")
+        await until(lambda: _fails(client, said))
+        await up.enter_async_context(greeter(plane.port, "v2-a"))
+        await until(lambda: _answers(client))
+
+
+async def _fails(client: GreeterClient, said: re.Pattern[str]) -> bool:
+    try:
+        await client.say_hello(ADA)
+    except Unavailable as error:
+        return said.search(str(error)) is not None
+    return False
+
+
+async def _answers(client: GreeterClient) -> bool:
+    return not await _fails(client, re.compile(""))
+
+
+@pytest.mark.parametrize("ruled", [False, True], ids=["interface that is nowhere", "cluster that is empty"])
+async def test_calls_wait_while_the_only_provider_restarts(tmp_path: Path, ruled: bool) -> None:
+    """That nobody is left is no reason to fail at once: the next process of a rolling restart is on its way."""
+    if ruled:
+        write_rule(tmp_path, "subsets", subsets())
+        write_rule(tmp_path, "routes", weights(100, 0))
+    answers: Counter[str] = Counter()
+    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=30) as mesh:
+        client = GreeterClient(mesh)
+
+        async def call() -> None:
+            while answers["v1-new"] < 50:
+                answers[(await client.say_hello(ADA)).message] += 1
+
+        async with greeter(plane.port, "v1-old"):
+            callers = [asyncio.ensure_future(call()) for _ in range(10)]
+            await until(lambda: answers["v1-old"] >= 50)
+        await asyncio.sleep(0.2)
+        async with greeter(plane.port, "v1-new"):
+            await asyncio.gather(*callers)  # raises if one call failed
+        assert set(answers) == {"v1-old", "v1-new"}
 
 
 async def test_without_a_control_plane_the_error_names_it(tmp_path: Path) -> None:

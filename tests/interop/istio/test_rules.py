@@ -173,11 +173,45 @@ async def test_a_service_of_another_namespace_as_far_as_it_is_exported(istiod: I
 
 @both("subset that nobody defines")
 async def test_a_route_to_a_subset_without_a_rule_fails_its_calls_only(istiod: Istiod, mode: Any) -> None:
-    async with _versions(istiod, mode, wait=2.0) as client:
+    async with _versions(istiod, mode, wait=1.0) as client:
         await istiod.apply("rule", virtual_service(routes({"v3": 1}, **_ADMIN), routes({"v1": 1})))
         await settle(client, {"v1"})
-        await until_fails(client, r"outbound\|80\|v3\|greeter", metadata={"user": "admin"})
+        said = rf"no endpoint for /.*SayHello: .*outbound\|80\|v3\|{HOST}: .*; define subset v3 in a DestinationRule of"
+        await until_fails(client, said, metadata={"user": "admin"})
         await settle(client, {"v1"})
+        more = {"v1": {"version": "v1"}, "v2": {"version": "v2"}, "v3": {"version": "v2"}}
+        await istiod.apply("subsets", destination_rule(subsets=more))
+        await settle(client, {"v2"}, metadata={"user": "admin"})
+
+
+@both("route to a host that does not exist")
+async def test_a_route_to_a_host_that_is_not_there_names_it(istiod: Istiod, mode: Any) -> None:
+    async with _versions(istiod, mode, wait=1.0) as client:
+        nowhere = {"route": [{"destination": {"host": f"nosuch.{HOST.partition('.')[2]}"}}]}
+        await istiod.apply("rule", virtual_service(nowhere | _ADMIN, routes({"v1": 1})))
+        await settle(client, {"v1"})
+        said = r"no endpoint for /.*SayHello: .*there is no Service or ServiceEntry nosuch\.demo\.svc\S* with port 80"
+        await until_fails(client, said, metadata={"user": "admin"})
+
+
+@both("no workload of a subset is ready")
+async def test_calls_to_unready_workloads_say_so_and_wait_for_them(istiod: Istiod, mode: Any) -> None:
+    pods, ada = {"127.0.0.11": {"version": "v1"}, "127.0.0.12": {"version": "v2"}}, HelloRequest(name="Ada")
+    async with (
+        greeters({"127.0.0.11": "v1", "127.0.0.12": "v2"}) as port,
+        caller(istiod, mode, wait=1.0) as client,
+        caller(istiod, mode, wait=30.0) as patient,
+    ):
+        await istiod.apply("greeter", *kubernetes("greeter", pods, port, unready=["127.0.0.11"]))
+        await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v1": 1})))
+        await until_fails(
+            client, rf"outbound\|80\|v1\|{HOST} has no endpoint but 1 UNHEALTHY; see .* labels of subset v1"
+        )
+        async with asyncio.TaskGroup() as group:
+            early = [group.create_task(patient.say_hello(ada)) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            await istiod.apply("greeter", *kubernetes("greeter", pods, port))
+        assert {task.result().message for task in early} == {"v1"}
 
 
 @both("Sidecar scoping")
