@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import process_time
 
 from benchmarks.report import Row, at_least, at_most, machine, table
-from meshkit.wire import Connection, Limits, Message, Role, Trailers, UnaryRequest, UnaryResponse
+from meshkit.wire import Connection, Limits, Message, Role, Trailers, UnaryRequests, UnaryResponses
 
 __all__ = ["calls_per_rpc", "main", "rows", "unary"]
 
@@ -40,11 +40,14 @@ def unary(client: Connection, server: Connection, in_flight: int, message: bytes
     for _ in range(in_flight):
         client.open_unary(_REQUEST, message)
     for event in server.receive(client.take_output(), 0.0):
-        if type(event) is UnaryRequest or type(event) is Message:  # the first calls come event by event
+        if type(event) is UnaryRequests:
+            for stream, _, data in event.calls:
+                server.send_unary(stream, _HEADERS, data, _TRAILERS)
+        elif type(event) is Message:  # the first calls come event by event
             server.send_unary(event.stream, _HEADERS, event.data, _TRAILERS)
     ended = 0
     for event in client.receive(server.take_output(), 0.0):
-        ended += type(event) is UnaryResponse or type(event) is Trailers
+        ended += len(event.calls) if type(event) is UnaryResponses else type(event) is Trailers
     assert ended == in_flight
     server.receive(client.take_output(), 0.0)
 

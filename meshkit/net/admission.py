@@ -20,7 +20,7 @@ from meshkit.wire import (
     Reset,
     Stream,
     Trailers,
-    UnaryRequest,
+    UnaryRequests,
     Writable,
 )
 
@@ -77,7 +77,7 @@ class Admission:
         self._known: dict[int, tuple[RawHeaders, Request | Refusal]] = {}
         self._later: dict[int, tuple[Timer, Refusal]] = {}
         self.handlers: Handlers = {
-            UnaryRequest: self._unary,
+            UnaryRequests: self._unary,
             Headers: self._headers,
             Message: self._message,
             HalfClosed: self._half_closed,
@@ -89,10 +89,11 @@ class Admission:
         if bodies is not None:
             self.handlers[Body] = bodies.add
 
-    def _unary(self, event: UnaryRequest) -> None:
-        call = self._begin(event.stream, event.fields, True)
-        if call is not None:
-            call.sink.on_unary(event.data)
+    def _unary(self, event: UnaryRequests) -> None:
+        for stream, fields, data in event.calls:
+            call = self._begin(stream, fields, True)
+            if call is not None:
+                call.sink.on_unary(data)
 
     def _headers(self, event: Headers) -> None:
         self._begin(event.stream, event.fields, event.end)
@@ -100,9 +101,9 @@ class Admission:
     def _begin(self, stream: Stream, fields: RawHeaders, ended: bool) -> ServerStream | None:
         """A new call, accepted; None where there is none."""
         link = self._link
-        if stream.closed:  # reset in the same batch of frames: no handler has to know
-            return None
         engine = link.engine
+        if stream.id not in engine.streams:  # reset in the same batch of frames: no handler has to know
+            return None
         if link.running >= self._max_handlers or engine.queued + engine.output_size > self._max_buffered:
             self.refused += 1
             engine.reset(stream, ErrorCode.REFUSED_STREAM)
@@ -122,7 +123,9 @@ class Admission:
         self.started += 1
         link.last_call = link.heard
         if request.timeout is not None:
-            call.arm(request.timeout)
+            call.deadline = deadline = link.heard + request.timeout
+            if deadline < link.deadlines.earliest:
+                link.deadlines.note(deadline)
         self._accept(call)
         return call
 

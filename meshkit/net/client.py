@@ -240,7 +240,11 @@ class ClientConnection(Link):
         if call.unread:
             self.reading.consumed(call.unread)
             call.unread = 0
-        self.in_flight -= 1
+        self.ended(1)
+
+    def ended(self, calls: int) -> None:
+        """So many calls are over and let go of."""
+        self.in_flight -= calls
         if self._waiting:
             self._start_waiting()
         if not self.in_flight:

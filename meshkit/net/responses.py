@@ -19,7 +19,7 @@ from meshkit.wire import (
     Message,
     Reset,
     Trailers,
-    UnaryResponse,
+    UnaryResponses,
     Writable,
 )
 
@@ -49,6 +49,7 @@ class _Owner(Protocol):
     def wake(self) -> None: ...
     def end(self, call: ClientStream, outcome: Outcome) -> None: ...
     def over(self, call: ClientStream) -> None: ...
+    def ended(self, calls: int) -> None: ...
 
 
 class Responses:
@@ -63,7 +64,7 @@ class Responses:
         self._good_headers: RawHeaders = ()
         self._ends: tuple[RawHeaders, Outcome] = ((), Outcome(0))
         self.handlers: Handlers = {
-            UnaryResponse: self._unary,
+            UnaryResponses: self._unary,
             Headers: self._headers,
             Message: self._message,
             Body: self.http.add,
@@ -74,18 +75,21 @@ class Responses:
             Writable: self._writable,
         }
 
-    def _unary(self, event: UnaryResponse) -> None:
-        call: ClientStream = event.stream.context
-        if call.over:
-            return
-        trailers, outcome = self._ends
-        if event.trailers is not trailers:  # the engine gives the same tuple for the same block
-            outcome = from_trailers(event.trailers, trailers_only=False)
-            self._ends = (event.trailers, outcome)
-        sink, owner = call.sink, self._owner
-        owner.answered += 1
-        owner.over(call)
-        sink.on_unary(event.fields, event.data, outcome)
+    def _unary(self, event: UnaryResponses) -> None:
+        known, outcome = self._ends
+        ended = 0
+        for stream, fields, data, trailers in event.calls:
+            call: ClientStream = stream.context
+            if call.over:
+                continue
+            if trailers is not known:  # the engine gives the same tuple for the same block
+                known, outcome = self._ends = (trailers, from_trailers(trailers, trailers_only=False))
+            ended += 1
+            sink = call.sink
+            call.close()
+            sink.on_unary(fields, data, outcome)
+        self._owner.answered += ended
+        self._owner.ended(ended)
 
     def _headers(self, event: Headers) -> None:
         call: ClientStream = event.stream.context

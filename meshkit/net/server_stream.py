@@ -135,7 +135,7 @@ class ServerStream:
             fields = (*self._head()[:2], *fields)
         self._finish(fields)
 
-    def reply(self, data: bytes, *, compress: bool = False, trailers: RawHeaders = ()) -> None:
+    def reply(self, data: bytes, compress: bool = False, trailers: RawHeaders = ()) -> None:
         """Headers if not sent, one message and OK trailers in one step: the whole answer of a unary call."""
         if self.over:
             return
@@ -144,8 +144,9 @@ class ServerStream:
         last = (*_OK_TRAILERS, *trailers) if trailers else _OK_TRAILERS
         if not self.headers_sent and not compress:
             self.headers_sent = True
+            plain = self.encoding is None and self.content_type == b"application/grpc"
             self.close()
-            engine.send_unary(stream, self._head(), data, last)
+            engine.send_unary(stream, _HEADERS if plain else self._head(), data, last)
             if not link.waking:
                 link.wake()
             return
@@ -178,13 +179,6 @@ class ServerStream:
             self._link.running -= 1
 
     # -- for the connection
-
-    def arm(self, seconds: float) -> None:
-        """Cancel the call ``seconds`` from now."""
-        link = self._link
-        self.deadline = deadline = link.heard + seconds
-        if deadline < link.deadlines.earliest:
-            link.deadlines.note(deadline)
 
     def expire(self) -> None:
         """The deadline passed: tell the client, by trailers if they can leave at once, and stop the handler."""

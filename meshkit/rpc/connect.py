@@ -152,7 +152,7 @@ class ConnectStream:
         self._kept = (data, compress)
         return self.writable
 
-    def reply(self, data: bytes, *, compress: bool = False, trailers: RawHeaders = ()) -> None:
+    def reply(self, data: bytes, compress: bool = False, trailers: RawHeaders = ()) -> None:
         """The whole answer of a call that went well."""
         if self.over:
             return

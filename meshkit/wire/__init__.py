@@ -17,8 +17,8 @@ from .events import (
     SettingsChanged,
     Terminated,
     Trailers,
-    UnaryRequest,
-    UnaryResponse,
+    UnaryRequests,
+    UnaryResponses,
     Writable,
 )
 from .faults import HeadersTooLarge, StreamsExhausted
@@ -51,8 +51,8 @@ __all__ = [
     "Terminated",
     "TooLarge",
     "Trailers",
-    "UnaryRequest",
-    "UnaryResponse",
+    "UnaryRequests",
+    "UnaryResponses",
     "Writable",
     "compress",
     "decode_status_message",

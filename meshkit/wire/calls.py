@@ -1,8 +1,8 @@
 """Opening streams, and the short way of what most of them are: a unary call, whole.
 
 Its request is two frames and its reply three. Where they are the usual ones (header blocks seen before, one message
-within the windows, all of it in one piece) each is written and read in one step here. The same in any other form takes
-the frames' own ways (`Sending`, `Receiving`), with the same result.
+within the windows, all of it in one piece) each is written in one step here, and as many as came one after the other
+are read in one. The same in any other form takes the frames' own ways (`Sending`, `Receiving`), with the same result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from meshkit.metadata import RawHeaders
 
 from .codes import END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MAX_WINDOW, MIN_FRAME_SIZE, Role
-from .events import UnaryRequest, UnaryResponse
+from .events import UnaryRequests, UnaryResponses
 from .faults import HeadersTooLarge, StreamsExhausted
 from .hpack_table import OVERHEAD
 from .limits import Limits
@@ -24,9 +24,11 @@ from .stream import CLOSED, HALF_LOCAL, HALF_REMOTE, Stream
 
 __all__ = ["Calls"]
 
-_HEAD: Final = Struct(">LBL")  # length (24 bits) and type, flags, stream
+_unpack_head: Final = Struct(">LBL").unpack_from  # length (24 bits) and type, flags, stream
 _FRAME: Final = 9
 _MESSAGE: Final = Struct(">LBLBL")  # the same, and a gRPC prefix
+_pack_message: Final = _MESSAGE.pack
+_unpack_message: Final = _MESSAGE.unpack_from
 _BEFORE: Final = _FRAME + PREFIX
 _LAST: Final = END_HEADERS | END_STREAM
 
@@ -36,9 +38,7 @@ class Calls(Receiving):
 
     def __init__(self, role: Role, limits: Limits, now: float) -> None:
         super().__init__(role, limits, now)
-        self._whole: Callable[[int, int, bytes, int, int], int] = (
-            self._whole_request if self._is_server else self._whole_response
-        )
+        self._whole: Callable[[bytes, int], int] = self._whole_requests if self._is_server else self._whole_responses
 
     # -- writing
 
@@ -78,26 +78,34 @@ class Calls(Receiving):
         stream.context = context
         return stream
 
-    def open_unary(
-        self, fields: RawHeaders, message: bytes, context: Any = None, max_message: int | None = None
-    ) -> Stream:
+    def open_unary(self, fields: RawHeaders, message: bytes, context: Any = None) -> Stream:
         """`open_stream`, and `send_message` with ``end``."""
         frame = self._encoder.frames.get(fields)
-        if frame is None:
-            self._check_list(fields)
-        stream = self._open(context, max_message)
+        stream_id = self._next_id
         length = len(message)
         size = length + PREFIX
-        if frame is None or size > self._frame_size or size > stream.send_window or size > self._send_window:
-            self.send_headers(stream, fields)
+        if (
+            frame is None
+            or size > self._frame_size
+            or size > self._stream_send_window
+            or size > self._send_window
+            or len(self.streams) >= self.peer_max_streams
+            or not self._may_open
+            or stream_id > MAX_STREAM_ID
+        ):
+            stream = self.open_stream(fields, context=context)
             self.send_message(stream, message, end=True)
             return stream
+        self._next_id = stream_id + 2
+        most = self.limits.max_receive_message
+        stream = Stream(stream_id, self._stream_send_window - size, self._stream_window, most)
+        stream.context = context
         stream.headers_sent = True
         stream.state = HALF_LOCAL
-        stream.send_window -= size
+        self.streams[stream_id] = stream
         self._send_window -= size
         self.data_sent += 2
-        head = _MESSAGE.pack(size << 8, END_STREAM, stream.id, 0, length)
+        head = _pack_message(size << 8, END_STREAM, stream_id, 0, length)
         self._out += (frame.open, stream.tag, frame.block, head, message)
         self.output_size += frame.size + _FRAME + size
         return stream
@@ -127,83 +135,114 @@ class Calls(Receiving):
         stream.send_window -= size
         self._send_window -= size
         self.data_sent += 3
-        tag, head = stream.tag, _MESSAGE.pack(size << 8, 0, stream.id, 0, length)
+        tag, head = stream.tag, _pack_message(size << 8, 0, stream.id, 0, length)
         self._out += (first.open, tag, first.block, head, message, last.ending, tag, last.block)
         self.output_size += first.size + _FRAME + size + last.size
 
     # -- reading
 
-    def _whole_request(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> int:
-        """Take a request whose header block lies from ``start`` to ``end``, with the DATA behind it. Gives where the
-        next frame begins; 0, with nothing done, where frames are to be taken one by one."""
-        block = self._initial.get(buffer[start:end])
-        if block is None or not block.plain or flags != END_HEADERS or end + _BEFORE > len(buffer):
-            return 0
-        head, last, of_stream, flag, length = _MESSAGE.unpack_from(buffer, end)
-        size = length + PREFIX
-        after: int = end + _BEFORE + length
-        if (
-            head != size << 8  # and DATA, which is 0
-            or last != END_STREAM
-            or of_stream != stream_id
-            or flag
-            or after > len(buffer)
-            or length > self._whole_most
-            or not self.highest_id < stream_id <= self.last_accepted
-            or not stream_id & 1
-            or len(self.streams) >= self.limits.max_concurrent_streams
-        ):
-            return 0
-        self._recv_window -= size
-        if self._recv_window * 2 < self._window:
-            self._credit_connection()
-        self.highest_id = stream_id
-        self._useful += 2
-        stream = Stream(
-            stream_id, self._stream_send_window, self._stream_window - size, self.limits.max_receive_message
-        )
-        stream.state = HALF_REMOTE
-        stream.block = block
-        self.streams[stream_id] = stream
-        self._events.append(UnaryRequest(stream, block.fields, buffer[end + _BEFORE : after]))
-        return after
+    def _whole_requests(self, buffer: bytes, at: int) -> int:
+        """Take the requests that begin at ``at``, each a header block seen before with all of the DATA behind it. Gives
+        where the first frame begins that is not one of these: it goes the frames' own way."""
+        calls: list[tuple[Stream, RawHeaders, bytes]] = []
+        streams, limits, size_of_buffer = self.streams, self.limits, len(buffer)
+        window, last_id = self._recv_window, self.highest_id
+        while at + _FRAME <= size_of_buffer:
+            head, flags, stream_id = _unpack_head(buffer, at)
+            start = at + _FRAME
+            end = start + (head >> 8)
+            if head & 255 != HEADERS or flags != END_HEADERS or end + _BEFORE > size_of_buffer:
+                break
+            block = self._initial.get(buffer[start:end])
+            if block is None or not block.plain:
+                break
+            head, last, of_stream, flag, length = _unpack_message(buffer, end)
+            size = length + PREFIX
+            after = end + _BEFORE + length
+            if (
+                head != size << 8  # and DATA, which is 0
+                or last != END_STREAM
+                or of_stream != stream_id
+                or flag
+                or after > size_of_buffer
+                or length > self._whole_most
+                or size > window
+                or not last_id < stream_id <= self.last_accepted
+                or not stream_id & 1
+                or len(streams) >= limits.max_concurrent_streams
+            ):
+                break
+            window -= size
+            last_id = stream_id
+            stream = Stream(stream_id, self._stream_send_window, self._stream_window - size, limits.max_receive_message)
+            stream.state = HALF_REMOTE
+            stream.block = block
+            streams[stream_id] = stream
+            calls.append((stream, block.fields, buffer[end + _BEFORE : after]))
+            at = after
+        if calls:
+            self._events.append(UnaryRequests(calls))
+            self._useful += 2 * len(calls)
+            self.highest_id = last_id
+            self._recv_window = window
+            if window * 2 < self._window:
+                self._credit_connection()
+        return at
 
-    def _whole_response(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> int:
-        """Take a response likewise, with the DATA and the trailers behind its first header block."""
-        block = self._initial.get(buffer[start:end])
-        if block is None or not block.plain or flags != END_HEADERS or end + _BEFORE > len(buffer):
-            return 0
-        stream = self.streams.get(stream_id)
-        head, last, of_stream, flag, length = _MESSAGE.unpack_from(buffer, end)
-        size = length + PREFIX
-        after: int = end + _BEFORE + length
-        if (
-            stream is None
-            or stream.state != HALF_LOCAL
-            or stream.block is not None
-            or head != size << 8  # and DATA, which is 0
-            or last
-            or of_stream != stream_id
-            or flag
-            or after + _FRAME > len(buffer)
-            or size > MIN_FRAME_SIZE
-            or size > stream.recv_window
-            or length > stream.max_message
-        ):
-            return 0
-        head, last, of_stream = _HEAD.unpack_from(buffer, after)
-        at = after + _FRAME
-        after = at + (head >> 8)
-        trailers = self._trailing.get(buffer[at:after])
-        if trailers is None or head & 255 != HEADERS or last != _LAST or of_stream != stream_id or after > len(buffer):
-            return 0
-        self._recv_window -= size
-        if self._recv_window * 2 < self._window:
-            self._credit_connection()
-        self._useful += 3
-        stream.block = block
-        stream.state = CLOSED
-        del self.streams[stream_id]
-        message = buffer[end + _BEFORE : end + _BEFORE + length]
-        self._events.append(UnaryResponse(stream, block.fields, message, trailers.fields))
-        return after
+    def _whole_responses(self, buffer: bytes, at: int) -> int:
+        """Take responses likewise, with the DATA and the trailers behind their first header blocks."""
+        calls: list[tuple[Stream, RawHeaders, bytes, RawHeaders]] = []
+        streams, size_of_buffer, window = self.streams, len(buffer), self._recv_window
+        while at + _FRAME <= size_of_buffer:
+            head, flags, stream_id = _unpack_head(buffer, at)
+            start = at + _FRAME
+            end = start + (head >> 8)
+            if head & 255 != HEADERS or flags != END_HEADERS or end + _BEFORE > size_of_buffer:
+                break
+            block = self._initial.get(buffer[start:end])
+            stream = streams.get(stream_id)
+            if block is None or not block.plain or stream is None:
+                break
+            head, last, of_stream, flag, length = _unpack_message(buffer, end)
+            size = length + PREFIX
+            after = end + _BEFORE + length
+            if (
+                stream.state != HALF_LOCAL
+                or stream.block is not None
+                or head != size << 8  # and DATA, which is 0
+                or last
+                or of_stream != stream_id
+                or flag
+                or after + _FRAME > size_of_buffer
+                or size > MIN_FRAME_SIZE
+                or size > window
+                or size > stream.recv_window
+                or length > stream.max_message
+            ):
+                break
+            message = buffer[end + _BEFORE : after]
+            head, last, of_stream = _unpack_head(buffer, after)
+            start = after + _FRAME
+            after = start + (head >> 8)
+            trailers = self._trailing.get(buffer[start:after])
+            if (
+                trailers is None
+                or head & 255 != HEADERS
+                or last != _LAST
+                or of_stream != stream_id
+                or after > size_of_buffer
+            ):
+                break
+            window -= size
+            stream.block = block
+            stream.state = CLOSED
+            del streams[stream_id]
+            calls.append((stream, block.fields, message, trailers.fields))
+            at = after
+        if calls:
+            self._events.append(UnaryResponses(calls))
+            self._useful += 3 * len(calls)
+            self._recv_window = window
+            if window * 2 < self._window:
+                self._credit_connection()
+        return at

@@ -114,13 +114,15 @@ class Connection(Calls):
             return events
         self.now = now
         self._events = events
-        buffer = self._buffer + data if self._buffer else bytes(data)
+        buffer = data if type(data) is bytes else bytes(data)
+        if self._buffer:
+            buffer = self._buffer + buffer
         at = 0
         try:
             if self._preface_left:
                 at = self._check_preface(buffer)
             at = self._frames(buffer, at)
-            self._buffer = buffer[at:]
+            self._buffer = buffer[at:] if at < len(buffer) else b""
             if self._buffer or self._header_by < NEVER:
                 self._watch_headers(at > 0)
         except ConnectionFault as fault:
@@ -134,6 +136,9 @@ class Connection(Calls):
         end = len(buffer)
         unpack, handlers = _FRAME.unpack_from, self._handlers
         while end - at >= _HEADER:
+            if buffer[at + _TYPE_AT] == HEADERS and not self._unusual and (after := self._whole(buffer, at)) != at:
+                at = after
+                continue
             size, flags, stream_id = unpack(buffer, at)
             kind, size = size & 255, size >> 8
             start = at + _HEADER
@@ -144,9 +149,6 @@ class Connection(Calls):
             at = start + size
             if self._unusual:
                 self._expect(kind, flags)
-            if kind == HEADERS and (after := self._whole(flags, stream_id, buffer, start, at)):
-                at = after
-                continue
             try:
                 handlers[kind](flags, stream_id & MAX_STREAM_ID, buffer, start, at)
             except StreamFault as fault:

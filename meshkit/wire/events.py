@@ -23,8 +23,8 @@ __all__ = [
     "SettingsChanged",
     "Terminated",
     "Trailers",
-    "UnaryRequest",
-    "UnaryResponse",
+    "UnaryRequests",
+    "UnaryResponses",
     "Writable",
 ]
 
@@ -71,23 +71,19 @@ class HalfClosed:
 
 
 @dataclass(slots=True)
-class UnaryRequest:
-    """`Headers`, `Message` and `HalfClosed` in one: a whole request with one message, which came in one piece. The same
-    in several pieces, or in a way that is not the most common one, is told by the three."""
+class UnaryRequests:
+    """Whole requests with one message, which came one after the other and each in one piece: of each its stream, its
+    header fields and its message. Each stands for `Headers`, `Message` and `HalfClosed`; the same in several pieces, or
+    in a way that is not the most common one, is told by the three."""
 
-    stream: Stream
-    fields: RawHeaders
-    data: bytes
+    calls: list[tuple[Stream, RawHeaders, bytes]]
 
 
 @dataclass(slots=True)
-class UnaryResponse:
-    """`Headers`, `Message` and `Trailers` in one, likewise."""
+class UnaryResponses:
+    """Whole responses likewise, with their trailers as the fourth: each for `Headers`, `Message` and `Trailers`."""
 
-    stream: Stream
-    fields: RawHeaders
-    data: bytes
-    trailers: RawHeaders
+    calls: list[tuple[Stream, RawHeaders, bytes, RawHeaders]]
 
 
 @dataclass(slots=True)
@@ -165,8 +161,8 @@ Event = (
     | Body
     | Trailers
     | HalfClosed
-    | UnaryRequest
-    | UnaryResponse
+    | UnaryRequests
+    | UnaryResponses
     | Reset
     | Fault
     | Writable

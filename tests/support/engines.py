@@ -18,8 +18,8 @@ from meshkit.wire import (
     Stream,
     Terminated,
     Trailers,
-    UnaryRequest,
-    UnaryResponse,
+    UnaryRequests,
+    UnaryResponses,
 )
 from tests.support.h2peer import HEADERS, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, Frame, frame, settings
 
@@ -67,12 +67,12 @@ def frames(data: bytes) -> list[Frame]:
 def apart(events: Sequence[Event]) -> Iterator[Event]:
     """``events``, with those of whole calls as the single ones that they stand for."""
     for event in events:
-        if isinstance(event, UnaryRequest):
-            yield from (Headers(event.stream, event.fields, False), Message(event.stream, event.data))
-            yield HalfClosed(event.stream)
-        elif isinstance(event, UnaryResponse):
-            yield from (Headers(event.stream, event.fields, False), Message(event.stream, event.data))
-            yield Trailers(event.stream, event.trailers)
+        if isinstance(event, UnaryRequests):
+            for stream, fields, data in event.calls:
+                yield from (Headers(stream, fields, False), Message(stream, data), HalfClosed(stream))
+        elif isinstance(event, UnaryResponses):
+            for stream, fields, data, trailers in event.calls:
+                yield from (Headers(stream, fields, False), Message(stream, data), Trailers(stream, trailers))
         else:
             yield event
 

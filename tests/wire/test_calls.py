@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from meshkit.wire import Connection, Limits, Role, UnaryRequest, UnaryResponse
+from meshkit.wire import Connection, Limits, PingReceived, Role, UnaryRequests, UnaryResponses
 from tests.support.engines import OK, REQUEST, RESPONSE, apart, exchange, pair
 
 SMALL = Limits(stream_window=65_535, connection_window=65_535, max_receive_message=100, max_concurrent_streams=2)
@@ -112,14 +112,40 @@ def test_usual_calls_are_one_event_at_each_end():
     client, server = warm()
     write_request(client, True, b"hello")
     (asked,) = server.receive(client.take_output(), 0.0)
-    assert isinstance(asked, UnaryRequest)
-    assert (asked.fields, asked.data) == (REQUEST, b"hello")
-    server.send_unary(asked.stream, RESPONSE, b"world", OK)
+    assert isinstance(asked, UnaryRequests)
+    ((request, *content),) = asked.calls
+    assert content == [REQUEST, b"hello"]
+    server.send_unary(request, RESPONSE, b"world", OK)
     (answered,) = client.receive(server.take_output(), 0.0)
-    assert isinstance(answered, UnaryResponse)
-    assert (answered.fields, answered.data, answered.trailers) == (RESPONSE, b"world", OK)
+    assert isinstance(answered, UnaryResponses)
+    ((response, *content),) = answered.calls
+    assert content == [RESPONSE, b"world", OK]
     assert client.streams == server.streams == {}
-    assert answered.stream.closed and asked.stream.closed
+    assert response.closed and request.closed
+
+
+def test_usual_calls_one_after_the_other_are_one_event():
+    client, server = warm()
+    for number in range(5):
+        write_request(client, True, b"%d" % number)
+    (asked,) = server.receive(client.take_output(), 0.0)
+    assert isinstance(asked, UnaryRequests)
+    assert [data for _, _, data in asked.calls] == [b"0", b"1", b"2", b"3", b"4"]
+    for stream, _, data in asked.calls:
+        server.send_unary(stream, RESPONSE, data, OK)
+    (answered,) = client.receive(server.take_output(), 0.0)
+    assert isinstance(answered, UnaryResponses)
+    assert [data for _, _, data, _ in answered.calls] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_an_unusual_frame_among_usual_calls_keeps_its_place():
+    client, server = warm()
+    write_request(client, True, b"one")
+    client.ping(b"12345678")
+    write_request(client, True, b"two")
+    first, ping, second = server.receive(client.take_output(), 0.0)
+    assert isinstance(first, UnaryRequests) and isinstance(second, UnaryRequests)
+    assert (first.calls[0][2], type(ping), second.calls[0][2]) == (b"one", PingReceived, b"two")
 
 
 def test_a_server_that_has_said_goodbye_reads_no_new_call():
