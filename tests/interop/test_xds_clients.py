@@ -1,8 +1,8 @@
 """One YAML, two control planes, four xDS clients: who is called, in which share, and with what status, is the same.
 
 grpcio (C-core), grpc-js and grpc-go resolve ``xds:///`` names by listeners and routes of their own (gRFC A27); our
-client asks for an interface. All of them go by the same VirtualService and DestinationRule, given to the embedded
-control plane and to a real istiod.
+client asks for an interface, in both dialects of istiod. All of them go by the same VirtualService and DestinationRule,
+given to the embedded control plane and to a real istiod.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from tests.support.gopeers import go_peer
 from tests.support.istiod import running_istiod
 from tests.support.nodepeers import node_peer
 from tests.support.waiting import until
-from tests.support.world import control_plane, within, write_rule
+from tests.support.world import Greeter, control_plane, within, write_rule
 from tests.support.xds_caller import GRPCIO, SAY_HELLO, XdsCaller
 
 pytestmark = pytest.mark.interop
 
 HOST = "greeter.demo.svc.cluster.local"
-CLIENTS = ("grpcio", "grpc-js", "grpc-go", "meshkit")
+CLIENTS = ("grpcio", "grpc-js", "grpc-go", "meshkit", "meshkit light")
 RULES = "VirtualService: header, method, weight, timeout, retries; edited live"
+OUR_SERVER = "xDS client of theirs calls our server by the embedded control plane"
 SPLIT = 500  # calls that show a share
 
 
@@ -164,11 +165,12 @@ async def plane(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @asynccontextmanager
 async def caller(client: str, plane: Plane) -> AsyncIterator[Any]:
     """A client of this kind, which calls the interface through this control plane."""
-    if client == "meshkit":
+    if client in _OURS:
         settings: dict[str, Any] = {
             "namespace": "demo",
             "interfaces": dict.fromkeys(_INTERFACES, f"{HOST}:9080"),
             "wait": 1,
+            "generator": _OURS[client],
         }
         async with Mesh(f"127.0.0.1:{plane.port}", **settings) as mesh:
             yield OurCaller(mesh)
@@ -179,6 +181,7 @@ async def caller(client: str, plane: Plane) -> AsyncIterator[Any]:
 
 
 _INTERFACES = ("helloworld.v1.Greeter", "other.v1.Other")
+_OURS = {"meshkit": "", "meshkit light": "grpc"}
 _PROGRAMS: dict[str, Callable[[], tuple[str | Path, ...]]] = {
     "grpcio": lambda: GRPCIO,
     "grpc-js": lambda: node_peer("grpc-js", "caller.js"),
@@ -191,6 +194,7 @@ _PROGRAMS: dict[str, Callable[[], tuple[str | Path, ...]]] = {
 @pytest.mark.capability(RULES, peer="grpc-go")
 @pytest.mark.capability(RULES, peer="embedded")
 @pytest.mark.capability(RULES, peer="istiod delta")
+@pytest.mark.capability(RULES, peer="istiod grpc/SotW")
 async def test_who_is_called_in_which_share_and_with_what_status_is_the_same(plane: Plane) -> None:
     async with AsyncExitStack() as stack:
         v1 = await stack.enter_async_context(EchoBackend("v1", "127.0.0.2"))
@@ -201,6 +205,25 @@ async def test_who_is_called_in_which_share_and_with_what_status_is_the_same(pla
         await _each(callers, _answers, 0.8)
         await plane.apply("rules", rules(30))
         await _each(callers, _mostly_v2, 0.3)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [pytest.param(name, marks=pytest.mark.capability(OUR_SERVER, peer=name)) for name in ("grpcio", "grpc-js")],
+)
+async def test_their_client_finds_our_server(client: str, tmp_path: Path) -> None:
+    """Servers that no YAML knows: their endpoints are what they registered."""
+    async with AsyncExitStack() as stack:
+        plane = await stack.enter_async_context(control_plane(tmp_path))
+        for version in ("v1", "v2"):
+            settings = {"service": "greeter", "namespace": "demo", "labels": {"version": version}}
+            mesh = await stack.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", **settings))
+            await stack.enter_async_context(mesh.serving(Greeter(version)))
+        program = await asyncio.to_thread(_PROGRAMS[client])
+        caller = XdsCaller(f"xds:///{HOST}:80", plane.port, program)
+        process = await stack.enter_async_context(caller)
+        answers = await process.shares(20)
+        assert {answer[-2:] for answer in answers} == BOTH, answers
 
 
 async def _each(callers: dict[str, Any], ready: Callable[[Any], Callable[[], Awaitable[bool]]], first: float) -> None:
