@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from timeit import Timer
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
 
 from meshkit.balance import build_picker
 from meshkit.metadata import Metadata
@@ -25,13 +24,16 @@ from meshkit.xds.resources import (
     WeightedCluster,
 )
 
-from .report import at_most
+from .report import Row, at_most
+from .turns import over, times, turns
 
 __all__ = ["rows"]
 
 _GOAL_US = 3.0
+_CALLS = 10_000  # of a round: enough that every endpoint is as warm as it gets in the caches
 # Growth from the small to the large case that is still called flat: weighted pickers search 10,000 endpoints in 14
-# steps instead of 4, the others do nothing more; caches are colder for all.
+# steps instead of 4, the others do nothing more; caches are colder for all, for those that jump about (random, least
+# request) more than for round robin.
 _GOAL_GROWTH = {False: 1.5, True: 3.0}
 _PATH = "/helloworld.v1.Greeter/SayHello"
 _POLICIES = ("ROUND_ROBIN", "LEAST_REQUEST", "RANDOM")
@@ -43,36 +45,23 @@ class _Backend:
     in_flight: int = 0
 
 
-def rows(quick: bool) -> list[dict[str, Any]]:
-    """The measurements as benchmark rows (``name``, ``value``, ``unit``, ``goal``, ``ok``)."""
-    calls = 20_000 if quick else 100_000
-    made: list[dict[str, Any]] = []
-    for policy in _POLICIES:
-        for weighted in (False, True):
-            made += _pair(policy, weighted, calls)
-    made.append(_build_row(quick))
-    return made
+def rows(quick: bool) -> list[Row]:
+    """The measurements as benchmark rows."""
+    rounds = 5 if quick else 15
+    pairs = [_pair(policy, weighted, rounds) for policy in _POLICIES for weighted in (False, True)]
+    return [*chain.from_iterable(pairs), _build_row(rounds)]
 
 
-def _pair(policy: str, weighted: bool, calls: int) -> list[dict[str, Any]]:
+def _pair(policy: str, weighted: bool, rounds: int) -> list[Row]:
     name = f"route+pick {policy.lower()}{' weighted' if weighted else ''}"
-    small = _cost(_call(1, 10, policy, weighted), calls)
-    large = _cost(_call(5_000, 10_000, policy, weighted), calls)
+    calls = {"small": _call(1, 10, policy, weighted), "large": _call(5_000, 10_000, policy, weighted)}
+    cost = turns(calls, rounds, _CALLS)
+    small, large = cost["small"], cost["large"]
     return [
-        _row(f"{name}, 10 endpoints, 1 other route", small, "us", _GOAL_US),
-        _row(f"{name}, 10,000 endpoints, 5,000 other routes", large, "us", _GOAL_US),
-        _row(f"{name}, growth", large / small, "x", _GOAL_GROWTH[weighted]),
+        at_most(f"{name}, 10 endpoints, 1 other route", times(small, 1e6), "us", _GOAL_US),
+        at_most(f"{name}, 10,000 endpoints, 5,000 other routes", times(large, 1e6), "us", _GOAL_US),
+        at_most(f"{name}, growth", over(large, small), "x", _GOAL_GROWTH[weighted]),
     ]
-
-
-def _row(name: str, value: float, unit: str, goal: float) -> dict[str, Any]:
-    return asdict(at_most(name, round(value, 3), unit, goal))
-
-
-def _cost(call: Callable[[], object], calls: int) -> float:
-    """Microseconds per call: the best of five runs, as other work on the machine only ever adds."""
-    call()
-    return min(Timer(call).repeat(5, calls)) / calls * 1e6
 
 
 def _call(other_routes: int, endpoints: int, policy: str, weighted: bool) -> Callable[[], object]:
@@ -109,9 +98,8 @@ def _backends(count: int, weighted: bool) -> list[_Backend]:
     return [_Backend(weight=1 + number % 5 if weighted else 1, in_flight=number % 3) for number in range(count)]
 
 
-def _build_row(quick: bool) -> dict[str, Any]:
+def _build_row(rounds: int) -> Row:
     """The slowest picker to build, over 10,000 endpoints."""
     backends = _backends(10_000, weighted=True)
-    build = Timer(lambda: build_picker(LbPolicy("LEAST_REQUEST"), backends, random.random))
-    milliseconds = min(build.repeat(3 if quick else 10, 1)) * 1e3
-    return _row("build a weighted picker over 10,000 endpoints", milliseconds, "ms", 10.0)
+    cost = turns({"": lambda: build_picker(LbPolicy("LEAST_REQUEST"), backends, random.random)}, rounds, 1)[""]
+    return at_most("build a weighted picker over 10,000 endpoints", times(cost, 1e3), "ms", 10.0)
