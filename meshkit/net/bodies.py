@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Bodies"]
 
 _PATIENCE = 1.0  # seconds that the rest of a request which is too large may take
+_EXPECTED, _CONTINUE = (b"expect", b"100-continue"), ((b":status", b"100"),)  # RFC 9110 section 10.1.1
 
 
 class Bodies:
@@ -57,7 +58,10 @@ class Bodies:
         http = HttpStream(self, found[b":method"], found[b":path"], plain, self._link.heard)
         stream.context = http
         self._streams[http] = stream
-        self._gathering[stream.id] = UnfinishedRequest(http, self._options, lambda _: self._late(stream))
+        gathering = UnfinishedRequest(http, self._options, lambda _: self._late(stream))
+        self._gathering[stream.id] = gathering
+        if _EXPECTED in fields and int(found.get(b"content-length", b"0")) <= gathering.limit:
+            self._link.engine.send_headers(stream, _CONTINUE)
 
     def add(self, event: Body) -> None:
         """Bytes of a body. One that is too large, by itself or for its connection, is not kept; its sender may end it

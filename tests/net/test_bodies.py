@@ -10,9 +10,10 @@ from tests.support import h2peer as h2
 from tests.support.http1 import serving
 
 
-def plain(method: bytes = b"POST") -> bytes:
-    """The header block of a request that is not gRPC's."""
+def plain(method: bytes = b"POST", **more: bytes) -> bytes:
+    """The header block of a request that is not gRPC's; underscores in names stand for dashes."""
     fields = {b":method": method, b":scheme": b"http", b":path": b"/a", b":authority": b"t"}
+    fields |= {name.replace("_", "-").encode(): value for name, value in more.items()}
     return h2.block([*fields.items(), (b"content-type", b"application/json")])
 
 
@@ -42,4 +43,19 @@ async def test_head_is_answered_without_a_body() -> None:
         answer = await peer.until(h2.HEADERS, stream=1)
         assert dict(answer.fields)[b":status"] == b"200" and answer.flags & h2.END_STREAM
         assert len(answering.targets) == 1
+        await peer.close()
+
+
+async def test_who_waits_to_be_told_so_sends_the_body() -> None:
+    async with serving(max_receive_message=100) as (_, _, _, port):
+        peer = await h2.Peer.connect(port)
+        peer.send(h2.headers(1, plain(expect=b"100-continue", content_length=b"5")))
+        interim = await peer.until(h2.HEADERS, stream=1)
+        assert interim.fields == [(b":status", b"100")] and not interim.flags & h2.END_STREAM
+        peer.send(h2.data(1, b"hello", end=True))
+        assert dict((await peer.until(h2.HEADERS, stream=1)).fields)[b":status"] == b"200"
+        assert (await peer.until(h2.DATA, stream=1)).payload == b"hello"
+        peer.send(h2.headers(3, plain(expect=b"100-continue", content_length=b"101")), h2.data(3, b"x" * 101, end=True))
+        assert dict((await peer.until(h2.HEADERS, stream=3)).fields)[b":status"] == b"200"
+        assert (await peer.until(h2.DATA, stream=3)).payload == b"too large"
         await peer.close()
