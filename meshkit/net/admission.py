@@ -17,6 +17,7 @@ from meshkit.wire import (
     HalfClosed,
     Headers,
     Message,
+    Messages,
     Reset,
     Stream,
     Trailers,
@@ -80,6 +81,7 @@ class Admission:
             UnaryRequests: self._unary,
             Headers: self._headers,
             Message: self._message,
+            Messages: self._messages,
             HalfClosed: self._half_closed,
             Trailers: self._half_closed,
             Fault: self._fault,
@@ -169,6 +171,17 @@ class Admission:
         call.unread += size
         self._reading.took(size)
         call.sink.on_message(event.data)
+
+    def _messages(self, event: Messages) -> None:
+        taken = 0
+        for stream, data in event.messages:
+            call: ServerStream | None = stream.context
+            if call is not None and not call.over:
+                size = len(data)
+                call.unread += size
+                taken += size
+                call.sink.on_message(data)
+        self._reading.took(taken)
 
     def _half_closed(self, event: HalfClosed | Trailers) -> None:
         call: ServerStream | HttpStream | None = event.stream.context

@@ -17,6 +17,7 @@ from meshkit.wire import (
     HalfClosed,
     Headers,
     Message,
+    Messages,
     Reset,
     Trailers,
     UnaryResponses,
@@ -67,6 +68,7 @@ class Responses:
             UnaryResponses: self._unary,
             Headers: self._headers,
             Message: self._message,
+            Messages: self._messages,
             Body: self.http.add,
             Trailers: self._trailers,
             HalfClosed: self._half_closed,
@@ -126,6 +128,17 @@ class Responses:
         call.unread += size
         self._reading.took(size)
         call.sink.on_message(event.data)
+
+    def _messages(self, event: Messages) -> None:
+        taken = 0
+        for stream, data in event.messages:
+            call: ClientStream = stream.context
+            if not call.over:
+                size = len(data)
+                call.unread += size
+                taken += size
+                call.sink.on_message(data)
+        self._reading.took(taken)
 
     def _trailers(self, event: Trailers) -> None:
         call: ClientStream = event.stream.context

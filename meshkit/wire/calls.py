@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
 
-from .codes import END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MAX_WINDOW, MIN_FRAME_SIZE, Role
+from .codes import DATA, END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MAX_WINDOW, MIN_FRAME_SIZE, Role
 from .events import UnaryRequests, UnaryResponses
 from .faults import HeadersTooLarge, StreamsExhausted
 from .hpack_table import OVERHEAD
@@ -38,7 +38,10 @@ class Calls(Receiving):
 
     def __init__(self, role: Role, limits: Limits, now: float) -> None:
         super().__init__(role, limits, now)
-        self._whole: Callable[[bytes, int], int] = self._whole_requests if self._is_server else self._whole_responses
+        self._whole: dict[int, Callable[[bytes, int], int]] = {  # by the type of the first frame
+            DATA: self._whole_messages,
+            HEADERS: self._whole_requests if self._is_server else self._whole_responses,
+        }
 
     # -- writing
 

@@ -134,9 +134,10 @@ class Connection(Calls):
     def _frames(self, buffer: bytes, at: int) -> int:
         """Handle the whole frames from ``at`` on; gives where the rest begins."""
         end = len(buffer)
-        unpack, handlers = _FRAME.unpack_from, self._handlers
+        unpack, handlers, wholes = _FRAME.unpack_from, self._handlers, self._whole
         while end - at >= _HEADER:
-            if buffer[at + _TYPE_AT] == HEADERS and not self._unusual and (after := self._whole(buffer, at)) != at:
+            whole = wholes.get(buffer[at + _TYPE_AT])
+            if whole is not None and not self._unusual and (after := whole(buffer, at)) != at:
                 at = after
                 continue
             size, flags, stream_id = unpack(buffer, at)

@@ -17,6 +17,7 @@ __all__ = [
     "HalfClosed",
     "Headers",
     "Message",
+    "Messages",
     "PingReceived",
     "Pong",
     "Reset",
@@ -45,6 +46,13 @@ class Message:
 
     stream: Stream
     data: bytes
+
+
+@dataclass(slots=True)
+class Messages:
+    """Several messages that came one after the other, each in one frame: of each its stream and what `Message` has."""
+
+    messages: list[tuple[Stream, bytes]]
 
 
 @dataclass(slots=True)
@@ -158,6 +166,7 @@ class Terminated:
 Event = (
     Headers
     | Message
+    | Messages
     | Body
     | Trailers
     | HalfClosed

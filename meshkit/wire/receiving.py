@@ -14,7 +14,7 @@ from typing import Final
 from . import codes
 from .codes import END_HEADERS, END_STREAM, PADDED, WITH_PRIORITY, ErrorCode, Role
 from .control import NEVER, Control
-from .events import Body, HalfClosed, Headers, Message, Trailers
+from .events import Body, HalfClosed, Headers, Message, Messages, Trailers
 from .faults import ConnectionFault, StreamFault
 from .headers import HeaderBlock, check_request, check_response, check_trailers
 from .hpack import Decoder, HeaderListTooLarge
@@ -26,6 +26,9 @@ from .stream import CLOSED, HALF_REMOTE, OPEN, REMOTE_END, Stream
 __all__ = ["Receiving"]
 
 _PREFIX: Final = Struct(">BL")
+_unpack_message: Final = Struct(">LBLBL").unpack_from  # length (24 bits) and type, flags, stream, and a gRPC prefix
+_BEFORE: Final = 9 + PREFIX
+_MOST: Final = codes.MIN_FRAME_SIZE - PREFIX  # of a message in one frame
 _REMEMBERED_BLOCKS: Final = 64
 _LONGEST_BLOCK: Final = 1024
 _UNREMARKABLE: Final = 1024  # a frame as large as this is not sent to make us work
@@ -53,6 +56,45 @@ class Receiving(Control):
         self.bodies = False  # whether bodies that are not gRPC's are told of; their readers bound them
 
     # -- DATA (6.1)
+
+    def _whole_messages(self, buffer: bytes, at: int) -> int:
+        """Take the DATA frames that begin at ``at``, each one message within the windows, after which nothing is due.
+        Gives where the first frame begins that is not one of these: it goes the frames' own way."""
+        messages: list[tuple[Stream, bytes]] = []
+        streams, last, window = self.streams, len(buffer) - _BEFORE, self._recv_window
+        while at <= last and window * 2 >= self._window:
+            head, flags, stream_id, flag, length = _unpack_message(buffer, at)
+            stream = streams.get(stream_id)
+            size = length + PREFIX
+            if (
+                head != size << 8  # and DATA, which is 0
+                or flags
+                or flag
+                or stream is None
+                or stream.state & 2
+                or stream.partial is not None
+                or stream.block is None
+                or not stream.block.plain
+                or at + length > last
+                or length > _MOST
+                or size > stream.recv_window
+                or length > stream.max_message
+            ):
+                break
+            window -= size
+            stream.recv_window -= size
+            stream.unacked_wire += size
+            stream.unacked_app += length
+            start = at + _BEFORE
+            at = start + length
+            messages.append((stream, buffer[start:at]))
+        if messages:
+            self._useful += len(messages)
+            self._recv_window = window
+            if window * 2 < self._window:
+                self._credit_connection()
+            self._events.append(Messages(messages) if len(messages) > 1 else Message(*messages[0]))
+        return at
 
     def _on_data(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> None:
         length = end - start

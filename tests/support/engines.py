@@ -14,6 +14,7 @@ from meshkit.wire import (
     Headers,
     Limits,
     Message,
+    Messages,
     Role,
     Stream,
     Terminated,
@@ -73,6 +74,8 @@ def apart(events: Sequence[Event]) -> Iterator[Event]:
         elif isinstance(event, UnaryResponses):
             for stream, fields, data, trailers in event.calls:
                 yield from (Headers(stream, fields, False), Message(stream, data), Trailers(stream, trailers))
+        elif isinstance(event, Messages):
+            yield from (Message(stream, data) for stream, data in event.messages)
         else:
             yield event
 
@@ -119,9 +122,9 @@ def handshaken(role: Role, limits: Limits | None = None, *pairs: tuple[int, int]
     return wire
 
 
-def of(events: Sequence[object], kind: type[E]) -> list[E]:
-    """The events of one kind."""
-    return [event for event in events if type(event) is kind]
+def of(events: Sequence[Event], kind: type[E]) -> list[E]:
+    """The events of one kind, those that stand for several taken apart."""
+    return [event for event in apart(events) if type(event) is kind]
 
 
 def resets(found: Sequence[Frame]) -> list[tuple[int, int]]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshkit.wire import HalfClosed, Headers, Limits, Message, Reset, Role, Trailers
-from tests.support.engines import OK, REQUEST, Wire, apart, exchange, handshaken, of, pair, resets
+from meshkit.wire import HalfClosed, Headers, Limits, Message, Messages, Reset, Role, Trailers
+from tests.support.engines import OK, REQUEST, Wire, apart, credits, exchange, handshaken, of, pair, resets
 from tests.support.h2peer import HEADERS, RESPONSE, block, data, headers, message, request
 from tests.support.h2peer import OK as OK_BLOCK
 
@@ -43,6 +43,33 @@ def test_any_frames_and_any_reads_give_the_same_messages(bodies, cuts, reads):
         at += size
     assert messages(events) == bodies
     assert len(of(events, HalfClosed)) == 1
+
+
+def test_messages_one_after_the_other_are_one_event():
+    client, server = pair()
+    streams = [client.open_stream(REQUEST) for _ in range(3)]
+    exchange(client, server)
+    for turn in range(2):
+        for stream in streams:
+            client.send_message(stream, b"%d of %d" % (turn, stream.id))
+    (told,) = server.receive(client.take_output(), 0.0)
+    assert isinstance(told, Messages)
+    sent = [(stream.id, b"%d of %d" % (turn, stream.id)) for turn in range(2) for stream in streams]
+    assert [(stream.id, body) for stream, body in told.messages] == sent
+
+
+def test_windows_open_at_the_same_moment_however_messages_are_read():
+    limits = Limits(stream_window=1 << 20, connection_window=65_535)
+    bodies = [bytes(size) for size in range(0, 16_000, 190)]
+    sent = b"".join(data(1, message(body)) for body in bodies)
+    said = []
+    for step in (len(sent), 777):
+        wire = serving(limits=limits)
+        events = [event for at in range(0, len(sent), step) for event in wire.feed(sent[at : at + step])]
+        assert messages(events) == bodies
+        said.append(credits(wire.output()))
+    assert len(said[0]) > 10
+    assert said[0] == said[1]
 
 
 def test_a_message_byte_by_byte():
