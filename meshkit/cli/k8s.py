@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from meshkit.cli.manifests import Target, parse_pairs, render, service_entry, virtual_service
+from meshkit.cli.manifests import Target, render, service_entry, virtual_service
 from meshkit.cli.modules import imported
 from meshkit.errors import ConfigError, MissingExtra
+from meshkit.mesh.settings import name_values
 
 __all__ = ["mapping"]
 
@@ -58,13 +59,20 @@ def mapping(
         service=service,
         namespace=namespace,
         port=port,
-        subsets=parse_pairs("--subset", subset),
-        labels=parse_pairs("--selector", selector) or {"app": service.partition(".")[0]},
+        subsets=_pairs("--subset", subset),
+        labels=_pairs("--selector", selector) or {"app": service.partition(".")[0]},
     )
     if subset and kind != "VirtualService":
         raise ConfigError("--subset: a ServiceEntry has no subsets; use it with --kind VirtualService")
     manifests = [_MAKERS[kind](interface, target) for interface in sorted(set(found))]
     sys.stdout.write(render(manifests))
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    try:
+        return name_values(words)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None
 
 
 def _is_proto(source: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from meshkit.errors import ConfigError
 
-__all__ = ["Target", "parse_pairs", "render", "service_entry", "virtual_service"]
+__all__ = ["Target", "render", "service_entry", "virtual_service"]
 
 _API = "networking.istio.io/v1"
 _PORT = 80
@@ -91,15 +91,6 @@ def _host(interface: str) -> str:
             f"MESHKIT_INTERFACES={interface}=HOST:PORT"
         )
     return host
-
-
-def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """``name=value`` words. Raises ConfigError, with the option, for what is none."""
-    pairs = [text.partition("=") for text in texts]
-    for text, (name, equals, value) in zip(texts, pairs, strict=True):
-        if not (name and equals and value):
-            raise ConfigError(f"{option}: {text!r} is not name=value")
-    return {name: value for name, _, value in pairs}
 
 
 def _weight(pair: tuple[str, str]) -> int:

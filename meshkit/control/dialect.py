@@ -29,6 +29,7 @@ from envoy_data_plane.envoy.config.cluster import v3 as clusters
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.endpoint import v3 as endpoints
 
+from meshkit.discovery.interface_map import LABEL
 from meshkit.observe.log import event_logger
 from meshkit.xds.naming import ClusterName
 
@@ -39,7 +40,7 @@ from .endpoints import endpoints_of
 from .making import make
 from .naming import CDS, EDS, RDS, host_port
 from .node import Node
-from .registration import INTERFACES_LABEL, Registration
+from .registration import Registration
 from .world import CLUSTER_DOMAIN, Provider, World
 
 __all__ = ["BURST", "DubboGoView", "Plane", "Told", "at_home", "dialect_of", "doubts", "shown_metadata", "view_for"]
@@ -252,7 +253,7 @@ def shown_metadata(view: View, node: Node) -> dict[str, Any]:
     if isinstance(view, DubboGoView):
         old, new = (json.dumps(f"{one.host}:{one.port}") for one in (view.own_home, view.home))
         labels = node.labels
-        metadata["LABELS"] = {**labels, INTERFACES_LABEL: labels[INTERFACES_LABEL].replace(old, new)}
+        metadata["LABELS"] = {**labels, LABEL: labels[LABEL].replace(old, new)}
     return metadata
 
 
@@ -285,7 +286,7 @@ def view_for(view: View, node: Node, plane: Plane, told: Told) -> View:
 
 def _is_dubbo_go(node: Node) -> bool:
     """A grpc-go of 2022 that shows, from its first stream on, the label in which it registers interfaces."""
-    return node.agent == "gRPC Go 1.45.0" and INTERFACES_LABEL in node.labels and node.id.count("~") == 3
+    return node.agent == "gRPC Go 1.45.0" and LABEL in node.labels and node.id.count("~") == 3
 
 
 def _dubbo_go(view: View, node: Node, plane: Plane, told: Told) -> View:

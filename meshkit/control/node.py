@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshkit.discovery.interface_map import LABEL
 from meshkit.errors import InvalidArgument
 from meshkit.xds.messages import NodeMessage
 from meshkit.xds.struct import StructMessage, ValueMessage
 
 from .naming import Proxy
-from .registration import INTERFACES_LABEL, labels_of
+from .registration import labels_of
 
 __all__ = ["Node", "read_node"]
 
@@ -51,7 +52,7 @@ class Node:
     @property
     def proxy(self) -> Proxy:
         """What its configuration depends on."""
-        labels = tuple(sorted((k, v) for k, v in self.labels.items() if k != INTERFACES_LABEL))
+        labels = tuple(sorted((k, v) for k, v in self.labels.items() if k != LABEL))
         return Proxy(self.metadata.get("GENERATOR") == "grpc", self.namespace, labels, self.locality)
 
 

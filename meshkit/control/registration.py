@@ -1,26 +1,24 @@
 """What a serving process says of itself in its node's metadata -> endpoints and the interfaces that it provides.
 
 ``MESHKIT.endpoints`` lists ``{host, port, address}``: the service's host and port, and where the process listens.
-``LABELS.DUBBO_GO`` is a JSON text ``{"providers:<Interface>:<version>:<group>": "<host>:<port>"}``, as dubbo-go writes
-it. Both may be wrong in any way: what cannot be read is named in ``faults`` and the rest counts.
+``LABELS.DUBBO_GO`` is dubbo-go's map (`meshkit.discovery.interface_map`). Both may be wrong in any way: what cannot be
+read is named in ``faults`` and the rest counts.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from meshkit.rpc.dubbo import ServiceKey
+from meshkit.discovery.interface_map import LABEL, read_map
 
 from .naming import host_port
 from .world import Endpoint
 
-__all__ = ["INTERFACES_LABEL", "METADATA_KEY", "Registration", "read_registration"]
+__all__ = ["METADATA_KEY", "Registration", "read_registration"]
 
 METADATA_KEY = "MESHKIT"
-INTERFACES_LABEL = "DUBBO_GO"
 _DEFAULT_PORT = 80
 
 
@@ -44,13 +42,13 @@ def read_registration(node: str, metadata: Mapping[str, Any], locality: str = ""
     faults: list[str] = []
     labels = labels_of(metadata)
     namespace = str(metadata.get("NAMESPACE") or "default")
-    shown = {name: value for name, value in labels.items() if name != INTERFACES_LABEL}
+    shown = {name: value for name, value in labels.items() if name != LABEL}
     workload = _workload(node, namespace, shown)
     endpoints = {
         (host, port): Endpoint(address, number, shown, locality, 1, workload)
         for host, port, address, number in _listed(metadata.get(METADATA_KEY), faults)
     }
-    interfaces = dict(_interfaces(labels.get(INTERFACES_LABEL, ""), faults))
+    interfaces = dict(_interfaces(labels.get(LABEL, ""), faults))
     return Registration(node, namespace, endpoints, interfaces, tuple(faults))
 
 
@@ -110,20 +108,5 @@ def _endpoint(entry: Any) -> tuple[str, int, str, int]:
 
 
 def _interfaces(text: str, faults: list[str]) -> Iterator[tuple[str, tuple[str, int]]]:
-    if not text:
-        return
-    try:
-        table = _mapping(json.loads(text))
-    except ValueError:
-        table = None
-    if table is None:
-        faults.append(f"LABELS.{INTERFACES_LABEL}: expected a JSON object")
-        return
-    for key, value in table.items():
-        role, _, rest = key.partition(":")
-        host, port = host_port(value) if isinstance(value, str) else ("", 0)
-        if role == "providers" and rest and host:
-            interface, version, group = [*str(rest).split(":"), "", ""][:3]
-            yield str(ServiceKey(interface.lower(), group, version)), (host.lower(), port or _DEFAULT_PORT)
-        else:
-            faults.append(f"LABELS.{INTERFACES_LABEL}: cannot read {key!r}: {value!r}")
+    for key, place in read_map(text, lambda fault: faults.append(f"LABELS.{fault}")):
+        yield str(replace(key, interface=key.interface.lower())), (place.host.lower(), place.port)

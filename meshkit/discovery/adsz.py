@@ -1,9 +1,8 @@
 """Interfaces that servers publish in their node's labels, as dubbo-go does, read back from istiod's debug page.
 
-``LABELS.DUBBO_GO`` is a JSON object in a string, ``providers:<interface>:<version>:<group>`` to ``host:port``; the page
-``/debug/adsz`` lists the nodes of all streams of one istiod, so those of all its addresses are put together. They are
-read while an interface that is asked for is not there, more and more seldom, and slowly afterwards; the map is replaced
-as a whole, and outlives a page that fails.
+The page ``/debug/adsz`` lists the nodes of all streams of one istiod, so those of all its addresses are put together;
+what each publishes is in a label (`interface_map`). They are read while an interface that is asked for is not there,
+more and more seldom, and slowly afterwards; the map is replaced as a whole, and outlives a page that fails.
 
 istiod of 2026 gives the page to few (pilot/pkg/xds/debug.go), so this is for meshes that have dubbo-go in them, and
 has to be asked for by name.
@@ -19,15 +18,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from random import random
-from typing import Any, cast
+from typing import Any
 
 from meshkit.errors import ConfigError
 from meshkit.net import Backoff, BackoffPolicy
 from meshkit.observe.log import event_logger
-from meshkit.rpc.dubbo import ServiceKey
 
 from .credentials import read_token
 from .debug_page import REACH, PageFailed, debug_source, read_pages
+from .interface_map import LABEL, read_map
 from .options import DiscoveryOptions
 from .slicing import Slicer
 from .strategy import HostPort, Location, Unknown
@@ -36,7 +35,7 @@ __all__ = ["PublishedInterfaces"]
 
 _LOG = event_logger("meshkit.discovery")
 _EAGER = BackoffPolicy(initial=0.1, multiplier=1.6, jitter=0.2, maximum=10.0)
-_LONGEST_FAULT = 200  # characters
+_LONGEST = 200  # characters
 _MOST_REPORTS = 1000  # what others publish must not fill our log
 _SLOW = BackoffPolicy(initial=30.0, multiplier=1.0, jitter=0.2, maximum=30.0)
 
@@ -167,14 +166,11 @@ def _published(pages: Iterable[str]) -> Generator[None, None, _Found]:
     any_pair: dict[str, Counter[HostPort]] = {}
     faults: dict[str, str] = {}
     for client in chain.from_iterable(map(_clients, pages)):
-        for key, value in _labels(client, faults).items():
-            parts, place = key.split(":"), HostPort.parse(str(value))
-            if len(parts) != 4 or parts[0] != "providers" or place is None:
-                faults[f"{key!r}: {value!r}"[:_LONGEST_FAULT]] = str(client.get("connectionId"))
-                continue
-            asked = ServiceKey(parts[1], group=parts[3], version=parts[2])
+        wrong: list[str] = []
+        for asked, place in read_map(_label(client), wrong.append):
             exact.setdefault(str(asked), Counter())[place] += 1
             any_pair.setdefault(asked.interface, Counter())[place] += 1
+        faults.update({fault[:_LONGEST]: str(client.get("connectionId")) for fault in wrong})
         yield
     return _Found({**any_pair, **exact}, faults)
 
@@ -204,18 +200,12 @@ def _skip(page: str, at: int) -> int:
     return at
 
 
-def _labels(client: dict[str, Any], faults: dict[str, str]) -> dict[str, Any]:
+def _label(client: dict[str, Any]) -> str:
     try:
-        text = client["metadata"]["LABELS"]["DUBBO_GO"]
-        value: Any = json.loads(text) if text else {}
+        text = client["metadata"]["LABELS"][LABEL]
     except (KeyError, TypeError):
-        return {}
-    except (ValueError, RecursionError):
-        value = None
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value)
-    faults["DUBBO_GO is no JSON object"] = str(client.get("connectionId"))
-    return {}
+        return ""
+    return text if isinstance(text, str) else ""
 
 
 def _choose(places: Counter[HostPort], before: HostPort | None) -> HostPort:

@@ -1,15 +1,13 @@
 """Who this process is, and what it serves: the node of the ADS stream (Istio's metadata, dubbo-go's, and our own).
 
 Istio reads node metadata at the first request of a stream only, wants every label to be a string and INSTANCE_IPS to
-be a comma-separated one (pilot/pkg/model/proxy.go). What a process serves is said twice: ``LABELS.DUBBO_GO`` is the
-format of dubbo-go (a JSON object in a string, ``providers:<interface>:<version>:<group>`` to ``host:port``), which
-clients find through ``/debug/adsz``; ``MESHKIT.endpoints`` also says where the server listens, which makes it an
-endpoint of its service without anybody else's help.
+be a comma-separated one (pilot/pkg/model/proxy.go). What a process serves is said twice: ``LABELS.DUBBO_GO`` is
+dubbo-go's map (`interface_map`), which clients find through ``/debug/adsz``; ``MESHKIT.endpoints`` also says where the
+server listens, which makes it an endpoint of its service without anybody else's help.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,9 @@ from dataclasses import dataclass, field
 from meshkit.rpc.dubbo import ServiceKey
 from meshkit.xds import Json, Node
 from meshkit.xds.resources import Locality
+
+from .interface_map import LABEL, write_map
+from .strategy import HostPort
 
 __all__ = ["NodeIdentity", "Registration", "build_node"]
 
@@ -94,17 +95,12 @@ def _labels(identity: NodeIdentity, served: tuple[Registration, ...]) -> dict[st
     labels: dict[str, Json] = {"app": identity.service} if identity.service else {}
     labels.update(identity.labels)
     if served:
-        labels["DUBBO_GO"] = json.dumps(providers(served), sort_keys=True)
+        labels[LABEL] = write_map(
+            (ServiceKey.parse(interface), HostPort(registration.host, registration.port))
+            for registration in served
+            for interface in registration.interfaces
+        )
     return labels
-
-
-def providers(registrations: Iterable[Registration]) -> dict[str, str]:
-    """dubbo-go's interface map: ``providers:<interface>:<version>:<group>`` to ``host:port``."""
-    return {
-        f"providers:{key.interface}:{key.version}:{key.group}": f"{registration.host}:{registration.port}"
-        for registration in registrations
-        for key in map(ServiceKey.parse, registration.interfaces)
-    }
 
 
 def _endpoint(registration: Registration) -> dict[str, Json]:

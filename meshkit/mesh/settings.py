@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from math import inf
 from pathlib import Path
@@ -18,7 +18,7 @@ from meshkit.discovery import Bootstrap, Pod, find_bootstrap, read_pod
 from meshkit.discovery.pod import POD_INFO
 from meshkit.errors import ConfigError
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "load_settings", "name_values"]
 
 
 def _setting(
@@ -36,15 +36,20 @@ def _setting(
     return field(default=default, metadata=metadata)
 
 
-def _pairs(text: str) -> dict[str, str]:
-    """``a=1,b=2`` as a dict."""
+def name_values(words: Iterable[str]) -> dict[str, str]:
+    """``name=value`` words as a dict. Raises ValueError for one that is none."""
     pairs: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, found, value = part.partition("=")
+    for word in words:
+        name, found, value = word.partition("=")
         if not found or not name:
-            raise ValueError(f"{part!r} is not name=value")
+            raise ValueError(f"{word!r} is not name=value")
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """``a=1,b=2`` as a dict."""
+    return name_values(_words(text))
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshkit.cli.manifests import Target, parse_pairs, render, service_entry, virtual_service
-from meshkit.errors import ConfigError
+from meshkit.cli.manifests import Target, render, service_entry, virtual_service
 
 _WORDS = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), min_size=1, max_size=40)
 _SCALARS = st.integers() | st.sampled_from(["yes", "null", "1", "1e3", "v1", "a: b", "- a", "é", ""]) | _WORDS
@@ -41,9 +39,3 @@ def test_a_service_entry_needs_no_service() -> None:
     found = service_entry("a.v1.B", Target("b", "demo", 8080, labels={"app": "b"}))
     assert found["metadata"] == {"name": "a-v1-b", "namespace": "demo"}
     assert found["spec"]["workloadSelector"] == {"labels": {"app": "b"}}
-
-
-def test_pairs() -> None:
-    assert parse_pairs("--subset", ["v1=90", "v2=10"]) == {"v1": "90", "v2": "10"}
-    with pytest.raises(ConfigError, match="--subset: '=1' is not name=value"):
-        parse_pairs("--subset", ["=1"])

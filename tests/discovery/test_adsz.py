@@ -197,11 +197,11 @@ async def test_what_makes_no_sense_is_skipped_and_said() -> None:
             )
             await until(lambda: strategy.locate(GREETER) == HostPort("a.b", 80))
     assert sorted(event["fault"] for event in events) == [
-        "'consumers:a.B::': 'a.b:80'",
-        "'providers:a.B': 'a.b:80'",
-        "'providers:a.B::': 'nowhere'",
-        "'providers:a.C::': 'a.b:" + "9" * 176,
-        "DUBBO_GO is no JSON object",
+        "DUBBO_GO: cannot read 'consumers:a.B::': 'a.b:80'",
+        "DUBBO_GO: cannot read 'providers:a.B': 'a.b:80'",
+        "DUBBO_GO: cannot read 'providers:a.B::': 'nowhere'",
+        f"DUBBO_GO: cannot read 'providers:a.C::': 'a.b:{'9' * 5000}"[:200],
+        "DUBBO_GO: expected a JSON object",
     ]
     assert {event["client"] for event in events} == {"app-1.demo-1"}
 
