@@ -13,7 +13,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from betterproto2 import Casing
 
@@ -58,7 +58,7 @@ def from_json(kind: Any, value: object) -> Any:
 
 
 def _class(message: Any) -> Any:
-    return type(message)
+    return cast(Any, type(message))
 
 
 # Fields.
@@ -255,8 +255,9 @@ def _read_value(kind: Any, value: object) -> Any:
         return kind(number_value=float(value))
     if isinstance(value, str):
         return kind(string_value=value)
-    name = "struct_value" if isinstance(value, dict) else "list_value"
-    return kind(**{name: from_json(_field_type(kind, name), value)})
+    if isinstance(value, list):
+        return kind(list_value=from_json(_field_type(kind, "list_value"), cast(object, value)))
+    return kind(struct_value=from_json(_field_type(kind, "struct_value"), value))
 
 
 def _read_struct(kind: Any, value: object) -> Any:
@@ -280,7 +281,7 @@ def _read_mask(kind: Any, value: object) -> Any:
     text = expect(str, value)
     if "_" in text:
         raise ValueError(f"a FieldMask's paths are in camelCase, not {text!r}")
-    paths = text.split(",") if text else []
+    paths: list[str] = text.split(",") if text else []
     return kind(paths=[re.sub(r"[A-Z]", lambda found: "_" + found[0].lower(), path) for path in paths])
 
 
@@ -311,19 +312,40 @@ def _read_any(kind: Any, value: object) -> Any:
 
 
 def _pair(write: Callable[[int, int], str], read: Callable[[object], tuple[int, int]]) -> _Known:
-    return _Known(lambda held: write(held.seconds, held.nanos), lambda kind, value: kind(*read(value)))
+    """Of seconds and nanoseconds."""
+
+    def shown(held: Any) -> str:
+        return write(held.seconds, held.nanos)
+
+    def made(kind: Any, value: object) -> Any:
+        return kind(*read(value))
+
+    return _Known(shown, made)
 
 
-_WRAPPER = _Known(
-    lambda wrapper: _write(_shape(_class(wrapper)).written[0][2], wrapper.value),
-    lambda kind, value: kind(value=_read(_shape(kind).written[0][2], value)),
-)
+def _write_wrapper(wrapper: Any) -> Any:
+    return _write(_shape(_class(wrapper)).written[0][2], wrapper.value)
+
+
+def _read_wrapper(kind: Any, value: object) -> Any:
+    return kind(value=_read(_shape(kind).written[0][2], value))
+
+
+def _write_list(held: Any) -> list[Any]:
+    return [to_json(one) for one in held.values]
+
+
+def _write_struct(held: Any) -> dict[str, Any]:
+    return {name: to_json(one) for name, one in held.fields.items()}
+
+
+_WRAPPER = _Known(_write_wrapper, _read_wrapper)
 _KNOWN: dict[str, _Known] = {
     "Any": _Known(_write_any, _read_any),
     "Duration": _pair(write_span, read_span),
     "FieldMask": _Known(_write_mask, _read_mask),
-    "ListValue": _Known(lambda held: [to_json(one) for one in held.values], _read_list),
-    "Struct": _Known(lambda held: {name: to_json(one) for name, one in held.fields.items()}, _read_struct),
+    "ListValue": _Known(_write_list, _read_list),
+    "Struct": _Known(_write_struct, _read_struct),
     "Timestamp": _pair(write_time, read_time),
     "Value": _Known(_write_value, _read_value),
     **dict.fromkeys(("BoolValue", "BytesValue", "StringValue", "FloatValue", "DoubleValue"), _WRAPPER),
