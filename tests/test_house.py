@@ -65,7 +65,7 @@ async def test_a_client_that_called_over_xds_has_imported_nothing_heavy(tmp_path
         client = await asyncio.create_subprocess_exec(
             sys.executable, "-c", _PLAIN_CLIENT, f"127.0.0.1:{plane.port}", stdout=subprocess.PIPE
         )
-        said, loaded = (await asyncio.wait_for(client.communicate(), 30))[0].decode().splitlines()
+        said, loaded = (await asyncio.wait_for(client.communicate(), 90))[0].decode().splitlines()
     assert said == "v1-a"
     # What message classes bring along is betterproto2's doing: grpclib's halves, and pydantic where it is installed.
     ours = set(loaded.split()) - _loaded_by("import asyncio, betterproto2, tests.support.gen.helloworld.v1")

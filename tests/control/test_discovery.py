@@ -68,7 +68,7 @@ async def test_consumers_follow_servers_and_rules_and_a_restart_takes_nothing_aw
         await serve(plane.port, mode, "v2", "127.0.0.1:4002"),
     ]
     both = {v1: ["127.0.0.1:4001"], v2: ["127.0.0.1:4002"]}
-    await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == both), 5)
+    await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == both), 30)
     assert watch.cell.value.state is SnapshotState.READY
     lost: list[str] = []
     stop = watch.cell.listen(lambda snapshot: lost.append(snapshot.reason) if not snapshot.ready else None)
@@ -84,9 +84,9 @@ async def test_consumers_follow_servers_and_rules_and_a_restart_takes_nothing_aw
     stop()
     servers[1].withdraw()
     gone = {v1: ["127.0.0.1:4001"], v2: []}
-    await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == gone), 5)
+    await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == gone), 30)
     (tmp_path / "rules.yaml").unlink()
-    await asyncio.wait_for(watch.cell.wait(lambda snapshot: f"outbound|80||{HOST}" in endpoints(watch)), 5)
+    await asyncio.wait_for(watch.cell.wait(lambda snapshot: f"outbound|80||{HOST}" in endpoints(watch)), 30)
     for one in (*servers, consumer):
         await one.close()
     await again.close()
@@ -99,15 +99,15 @@ async def test_an_interface_moves_to_another_service_without_the_consumer_notici
         await consumer.start()
         watch = consumer.watch(IFACE)
         old = await serve(plane.port, "delta", "v1", "127.0.0.1:4001")
-        await asyncio.wait_for(watch.cell.wait(lambda snapshot: snapshot.ready), 5)
+        await asyncio.wait_for(watch.cell.wait(lambda snapshot: snapshot.ready), 30)
         lost: list[str] = []
         watch.cell.listen(lambda snapshot: lost.append(snapshot.reason) if not snapshot.ready else None)
         new = await serve(plane.port, "delta", "v1", "127.0.0.1:4002", host=other)
         shared = {f"outbound|80||{HOST}": ["127.0.0.1:4001"], f"outbound|80||{other}": ["127.0.0.1:4002"]}
-        await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == shared), 5)
+        await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == shared), 30)
         old.withdraw()
         moved = {f"outbound|80||{other}": ["127.0.0.1:4002"]}
-        await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == moved), 5)
+        await asyncio.wait_for(watch.cell.wait(lambda snapshot: endpoints(watch) == moved), 30)
         assert lost == []
         for one in (old, new, consumer):
             await one.close()

@@ -319,9 +319,9 @@ asyncio.run(run({str(tmp_path)!r}, port=0, debug_port=None))
         *(sys.executable, "-c", script), cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    assert b"serving" in await asyncio.wait_for(process.stdout.readline(), 20)
+    assert b"serving" in await asyncio.wait_for(process.stdout.readline(), 60)
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def test_without_its_packages_it_says_what_to_install():
@@ -329,7 +329,7 @@ async def test_without_its_packages_it_says_what_to_install():
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script), cwd=Path(__file__).parents[2], stderr=asyncio.subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert b"MissingExtra: the embedded control plane needs packages that are not installed" in errors
     assert b"pip install 'meshkit[control]'" in errors
 

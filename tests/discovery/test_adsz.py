@@ -228,6 +228,6 @@ async def test_calls_go_where_the_page_says_by_the_routes_of_that_host() -> None
         discovery = Discovery(DiscoveryOptions(plane.address, strategies=strategies, debug_url=url, backoff=FAST))
         await discovery.start()
         watch = discovery.watch(GREETER)
-        snapshot = await asyncio.wait_for(watch.cell.wait(lambda snapshot: snapshot.ready), 5)
+        snapshot = await asyncio.wait_for(watch.cell.wait(lambda snapshot: snapshot.ready), 30)
         await discovery.close()
     assert (set(snapshot.clusters), snapshot.authority) == ({"a"}, "greeter.demo:20000")

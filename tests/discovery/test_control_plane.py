@@ -59,7 +59,7 @@ def serving(service: str, port: int, *interfaces: str) -> Registration:
 
 async def wait(watch: InterfaceWatch, predicate: Callable[[Snapshot], bool]) -> Snapshot:
     try:
-        return await asyncio.wait_for(watch.cell.wait(predicate), 5)
+        return await asyncio.wait_for(watch.cell.wait(predicate), 30)
     except TimeoutError:
         raise AssertionError(f"{watch.cell.value!r}; {watch.explain()}") from None
 
@@ -152,7 +152,7 @@ async def test_light_mode_finds_the_same(tmp_path: Path) -> None:
         process(plane, "greeter", **light) as server,
     ):
         server.publish(serving("greeter", 50001))
-        await asyncio.wait_for(server.announced(), 5)
+        await asyncio.wait_for(server.announced(), 30)
         await wait(client.watch(GREETER), at("127.0.0.1:50001"))
 
 
@@ -166,7 +166,7 @@ async def test_control_plane_restarts_and_all_registrations_come_back(mode: str,
         watch.cell.listen(seen.append)
         await plane.close()
         async with ControlPlane(tmp_path, port=port) as again:
-            await asyncio.wait_for(client.announced(), 5)
+            await asyncio.wait_for(client.announced(), 30)
             await until(lambda: not client.condition())
             assert again.port == port
             await asyncio.sleep(0.3)

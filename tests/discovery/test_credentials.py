@@ -45,7 +45,7 @@ async def test_a_wrong_root_is_said_and_a_right_one_counts_at_once(tmp_path: Pat
             other.cert_pem.write_to_path(str(root))
             await until(lambda: "unable to get local issuer certificate" in plane.condition())
             authority.cert_pem.write_to_path(str(root))
-            await asyncio.wait_for(watch.cell.wait(lambda snapshot: snapshot.ready), 5)
+            await asyncio.wait_for(watch.cell.wait(lambda snapshot: snapshot.ready), 30)
             await plane.close()
     assert [entry for entry in logs if entry["event"] == "control plane not reached"]
 

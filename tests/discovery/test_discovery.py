@@ -45,7 +45,7 @@ async def running(server: AdsServer | str, **options: Any) -> AsyncIterator[Disc
 
 
 async def ready(watch: InterfaceWatch, predicate: Callable[[Snapshot], bool] = lambda s: s.ready) -> Snapshot:
-    return await asyncio.wait_for(watch.cell.wait(predicate), 5)
+    return await asyncio.wait_for(watch.cell.wait(predicate), 30)
 
 
 def addresses(snapshot: Snapshot) -> dict[str, list[str]]:
@@ -317,7 +317,7 @@ def registration(name: str, port: int = 80) -> Registration:
 async def test_registrations_travel_in_the_node_and_cost_one_stream_per_change(mode: str) -> None:
     async with AdsServer() as server, running(server, mode=mode, identity=NodeIdentity("greeter")) as discovery:
         discovery.publish(registration("One"))
-        await asyncio.wait_for(discovery.announced(), 5)
+        await asyncio.wait_for(discovery.announced(), 30)
         (first,) = server.streams
         assert (
             first.node.metadata["LABELS"]["DUBBO_GO"] == '{"providers:pkg.One::": "One.default.svc.cluster.local:80"}'
@@ -326,11 +326,11 @@ async def test_registrations_travel_in_the_node_and_cost_one_stream_per_change(m
         discovery.publish(registration("Two"))
         discovery.publish(registration("Two"))
         discovery.publish(registration("Three", 90))
-        await asyncio.wait_for(discovery.announced(), 5)
+        await asyncio.wait_for(discovery.announced(), 30)
         assert len(server.streams) == 2
         assert len(server.streams[1].node.metadata["MESHKIT"]["endpoints"]) == 3
         discovery.withdraw()
-        await asyncio.wait_for(discovery.announced(), 5)
+        await asyncio.wait_for(discovery.announced(), 30)
         assert len(server.streams) == 3
         assert "MESHKIT" not in server.streams[2].node.metadata
         assert server.streams[2].node.id == first.node.id
@@ -342,7 +342,7 @@ async def test_re_registration_keeps_the_watches(caplog: pytest.LogCaptureFixtur
         watch = discovery.watch(GREETER)
         first = await ready(watch)
         discovery.publish(registration("One"))
-        await asyncio.wait_for(discovery.announced(), 5)
+        await asyncio.wait_for(discovery.announced(), 30)
         server.put(endpoints("a", "127.0.0.1:7001"))
         await ready(watch, lambda s: s is not first)
         assert len(server.streams) == 2
@@ -352,7 +352,7 @@ async def test_light_mode_server_asks_for_its_own_routes_only() -> None:
     identity = NodeIdentity("greeter", generator="grpc")
     async with AdsServer() as server, running(server, mode="sotw", identity=identity) as discovery:
         discovery.publish(registration("One"))
-        await asyncio.wait_for(discovery.announced(), 5)
+        await asyncio.wait_for(discovery.announced(), 30)
         assert server.streams[0].names == {RDS: ["outbound|80||One.default.svc.cluster.local"]}
 
 

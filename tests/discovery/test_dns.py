@@ -53,7 +53,7 @@ class World:
         self.told.set()
 
     async def next_change(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.told.wait()
         self.told.clear()
 
@@ -165,7 +165,7 @@ async def test_a_resolver_may_fail_in_any_way() -> None:
     names = HostNames(broken, SYSTEM, lambda _: told.set())
     try:
         names.use(cluster("a.example:80"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await told.wait()
         assert "no idea of a.example" in names.problem(cluster("a.example:80"))
     finally:
@@ -247,7 +247,7 @@ async def test_a_resolver_that_never_answers_holds_up_its_own_interface_only(mon
         await discovery.start()
         try:
             waiting, ready = discovery.watch("p.D"), discovery.watch("p.A")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await ready.cell.wait(lambda snapshot: snapshot.ready)
                 assert not waiting.cell.value.ready
                 assert "no answer yet for DNS d" in waiting.explain()

@@ -50,7 +50,7 @@ async def test_once_and_only_for_what_is_used() -> None:
             await discovery.start()
             server.put(used, unused, endpoints("a", "127.0.0.1:1"), mirrored("a"))
             watch = discovery.watch("pkg.Svc")
-            await asyncio.wait_for(watch.cell.wait(lambda s: s.ready), 5)
+            await asyncio.wait_for(watch.cell.wait(lambda s: s.ready), 30)
             server.put(endpoints("a", "127.0.0.1:2"))
             await until(lambda: watch.cell.value.version == 2)
             server.end_streams()

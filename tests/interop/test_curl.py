@@ -23,7 +23,7 @@ SAY_HELLO = "/helloworld.v1.Greeter/SayHello"
 
 
 async def curl(*words: str) -> str:
-    process = await asyncio.create_subprocess_exec("curl", "-sS", "--max-time", "10", *words, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec("curl", "-sS", "--max-time", "60", *words, stdout=PIPE, stderr=PIPE)
     said, complaint = await process.communicate()
     assert process.returncode == 0, complaint.decode()
     return said.decode()

@@ -55,7 +55,7 @@ async def grpc_go_serving(*options: str) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(binary, "--port=0", *options, stderr=-1, env=environment)
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while (found := re.search(rb"listening on .*:(\d+)", await process.stderr.readline())) is None:
                 assert not process.stderr.at_eof(), "the server ended"
         yield f"127.0.0.1:{found[1].decode()}"
@@ -104,7 +104,7 @@ async def test_their_client_soaks_our_server(case: str, iterations: int, cell: C
     """Many large calls, on one connection or on one each."""
     cell(case, "grpc-go -> meshkit")
     async with Server([InteropService()]) as server:
-        options = (f"--soak_iterations={iterations}", "--soak_num_threads=4", "--soak_overall_timeout_seconds=60")
+        options = (f"--soak_iterations={iterations}", "--soak_num_threads=4", "--soak_overall_timeout_seconds=240")
         patience = "--soak_per_iteration_max_acceptable_latency_ms=20000"
         await grpc_go_calls(await server.listen(), case, *options, patience)
 
@@ -153,7 +153,7 @@ async def test_their_xds_client_obeys_rules(tmp_path: Path) -> None:
         soak = ("rpc_soak", "--soak_iterations=400", "--soak_request_size=10", "--soak_response_size=10")
         await grpc_go_calls_over_xds(plane.port, *soak)
         assert v1.calls + v2.calls == 400
-        assert within(v1.calls / 400, 0.75, 400, deviations=4)
+        assert within(v1.calls / 400, 0.75, 400, deviations=6.5)
         before = v1.calls
         await grpc_go_calls_over_xds(plane.port, "custom_metadata", "--additional_metadata=user:admin")
         assert v1.calls == before
@@ -176,7 +176,7 @@ async def grpc_go_calls(port: int, case: str, *options: str, **environment: str)
         binary, *arguments, stdout=-1, stderr=asyncio.subprocess.STDOUT, env={**os.environ, **environment}
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), 100)
+        said, _ = await asyncio.wait_for(process.communicate(), 300)
     finally:
         if process.returncode is None:
             process.kill()

@@ -50,7 +50,7 @@ async def grpcurl(*arguments: str) -> Answer:
     process = await asyncio.create_subprocess_exec(
         binary, "-plaintext", "-max-time", "20", *arguments, stdout=-1, stderr=-1, stdin=asyncio.subprocess.DEVNULL
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), 180)
     return Answer(process.returncode or 0, out.decode(), err.decode())
 
 

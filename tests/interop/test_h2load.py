@@ -29,7 +29,7 @@ def h2load() -> str:
         return found
     said = "there is no apt-get here"
     if shutil.which("apt-get") is not None:
-        said = subprocess.run(INSTALL, shell=True, capture_output=True, text=True, timeout=300, check=False).stderr
+        said = subprocess.run(INSTALL, shell=True, capture_output=True, text=True, timeout=600, check=False).stderr
     found = shutil.which("h2load")
     if found is None:
         pytest.fail(f"h2load (Debian: nghttp2-client) is not installed: {said}", pytrace=False)
@@ -56,7 +56,7 @@ async def test_every_request_succeeds(
             h2load, *numbers, *fields, "-d", str(body), where, stdout=-1, stderr=asyncio.subprocess.STDOUT
         )
         try:
-            said = (await asyncio.wait_for(process.communicate(), 100))[0].decode()
+            said = (await asyncio.wait_for(process.communicate(), 300))[0].decode()
         finally:
             if process.returncode is None:
                 process.kill()

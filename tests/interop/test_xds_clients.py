@@ -75,7 +75,7 @@ class OurCaller:
 
     async def _answer(self, method: Method[bytes, bytes], metadata: dict[str, str]) -> str:
         try:
-            return (await UnaryCall(self._mesh, method, b"", 10, metadata)).decode()
+            return (await UnaryCall(self._mesh, method, b"", 30, metadata)).decode()
         except RpcError as error:
             return error.status.name
 
@@ -230,7 +230,7 @@ async def _each(callers: dict[str, Any], ready: Callable[[Any], Callable[[], Awa
     """Every client, side by side, obeys the rules once it has them."""
 
     async def one(name: str, client: Any) -> None:
-        await until(ready(client), 30)
+        await until(ready(client), 120)
         await _obeys(name, client, first)
 
     await asyncio.gather(*(one(name, client) for name, client in callers.items()))
@@ -245,7 +245,7 @@ def _answers(client: Any) -> Callable[[], Awaitable[bool]]:
 
 def _mostly_v2(client: Any) -> Callable[[], Awaitable[bool]]:
     async def edited() -> bool:
-        return bool((await client.shares(40))["v2"] > 16)  # 8 of 40 are expected under the rules of before
+        return bool((await client.shares(40))["v2"] > 24)  # 8 of 40 are expected under the rules of before
 
     return edited
 
@@ -255,4 +255,4 @@ async def _obeys(name: str, client: Any, first: float) -> None:
     assert answers == {case: expected for case, (_, _, expected) in CASES.items()}, name
     counts = await client.shares(SPLIT)
     assert set(counts) == BOTH
-    assert within(counts["v1"] / SPLIT, first, SPLIT, deviations=4), (name, counts)
+    assert within(counts["v1"] / SPLIT, first, SPLIT, deviations=6.5), (name, counts)

@@ -321,7 +321,7 @@ async def test_goaway_finishes_what_was_taken_and_hands_back_the_rest():
         outcomes = [await call.outcome() for call in calls]
         assert [outcome.status for outcome in outcomes] == [0, 0, 14]
         assert [outcome.unprocessed for outcome in outcomes] == [False, False, True]
-        await asyncio.wait_for(connection.closed, 5)
+        await asyncio.wait_for(connection.closed, 30)
 
 
 async def test_what_never_left_is_unprocessed():
@@ -375,7 +375,7 @@ async def test_a_waiting_stream_is_told_when_it_may_write():
     async with serving(ServerOptions(limits=limits)) as (port, _, _), connected(port) as connection:
         first, second = start(connection, b"/test.Echo/Chat"), start(connection, b"/test.Echo/Chat")
         first.stream.end()
-        await asyncio.wait_for(second.drain(), 5)
+        await asyncio.wait_for(second.drain(), 30)
         second.stream.send(b"now", end=True)
         assert (await second.outcome()).status == 0
         assert second.messages == [b"now"]
@@ -415,7 +415,7 @@ async def test_identifiers_that_run_out_retire_the_connection(monkeypatch):
         calls = [unary(connection) for _ in range(3)]
         assert not connection.ready
         assert [(await call.outcome()).status for call in calls] == [0, 0, 0]
-        await asyncio.wait_for(connection.closed, 5)
+        await asyncio.wait_for(connection.closed, 30)
 
 
 # -- flow control and memory
@@ -457,7 +457,7 @@ async def test_backpressure_from_a_slow_reader_and_back_again():
         held = sum(len(m) for m in service.handlers[0].messages)
         service.hoard = False
         service.handlers[0].stream.acknowledge(held)
-        await asyncio.wait_for(call.drain(), 5)
+        await asyncio.wait_for(call.drain(), 30)
         assert call.stream.writable
 
 

@@ -39,7 +39,7 @@ async def test_requests_in_a_row_are_answered_in_turn() -> None:
 async def test_the_next_request_waits_for_the_answer_before() -> None:
     async with serving() as (answering, server, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         await peer.send(post("/next", "n"))
         await asyncio.sleep(0.05)
         assert answering.targets == [b"/hold"]
@@ -51,7 +51,7 @@ async def test_the_next_request_waits_for_the_answer_before() -> None:
 async def test_reading_pauses_while_much_waits() -> None:
     async with serving() as (answering, server, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         flood = b"".join(post("/x", b"x" * 100_000) for _ in range(100))
         sending = asyncio.create_task(peer.send(flood))
         await asyncio.sleep(0.1)
@@ -65,7 +65,7 @@ async def test_reading_pauses_while_much_waits() -> None:
 async def test_reading_pauses_while_an_answer_is_not_read() -> None:
     async with serving() as (answering, server, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         answering.held[0].respond(200, [], bytes(32 << 20))  # more than sockets hold
         flood = asyncio.create_task(peer.send(b"POST /x HTTP/1.1\r\nx: " + b"x" * (32 << 20)))
         await asyncio.sleep(0.3)
@@ -89,7 +89,7 @@ async def test_what_waits_comes_before_what_follows_with_tls_too(tmp_path: Path)
     try:
         async with connected(await server.listen(), trusted, server_hostname="localhost") as peer:
             await peer.send(post("/hold"))
-            await asyncio.wait_for(answering.holding.wait(), 5)
+            await asyncio.wait_for(answering.holding.wait(), 30)
             flood = b"".join(post("/x", f"{number:05}" * 1000) for number in range(400))
             sending = asyncio.create_task(peer.send(flood))
             await asyncio.sleep(0.1)
@@ -116,7 +116,7 @@ async def test_small_pieces_take_no_more_memory_than_large_ones() -> None:
 async def test_an_answer_may_have_any_metadata() -> None:
     async with serving() as (answering, _, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         answering.held[0].respond(200, [(b"content-length", b"abc"), (b"x", b" y ")], b"body")
         answer = await peer.answer()
         assert (answer.body, answer.headers["x"]) == (b"body", "y")
@@ -230,7 +230,7 @@ async def test_a_connection_reaches_its_greatest_age_between_answers() -> None:
         await idle.send(post("/a"))
         await idle.answer()
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         assert await idle.ended()
         await until(lambda: [one.ending for one in server.statistics()] == ["it reached its greatest age"])
         assert answering.cancelled == []
@@ -243,7 +243,7 @@ async def test_a_connection_reaches_its_greatest_age_between_answers() -> None:
 async def test_a_call_that_outlasts_the_grace_of_its_connection_is_cancelled() -> None:
     async with serving(max_connection_age=0.05, max_connection_age_grace=0.05) as (answering, _, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.left.wait(), 5)
+        await asyncio.wait_for(answering.left.wait(), 30)
         assert await peer.ended()
 
 
@@ -294,9 +294,9 @@ async def test_handlers_that_do_not_end_are_bounded() -> None:
 async def test_who_closes_its_half_has_left() -> None:
     async with serving() as (answering, _, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         peer.writer.write_eof()
-        await asyncio.wait_for(answering.left.wait(), 5)
+        await asyncio.wait_for(answering.left.wait(), 30)
         assert await peer.ended()
 
 
@@ -304,10 +304,10 @@ async def test_who_does_not_read_is_cut_off() -> None:
     async with serving(write_timeout=0.2, max_receive_message=32 << 20) as (answering, _, peer, _):
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         stream = answering.held[0]
         stream.respond(200, [], b"x" * (20 << 20))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await stream.connection.closed  # type: ignore[attr-defined]
 
 
@@ -316,7 +316,7 @@ async def test_a_server_that_closes_waits_for_answers_only() -> None:
         await idle.send(post("/a"))
         await idle.answer()
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         closing = asyncio.create_task(server.close(grace=5))
         assert await idle.ended() and await silent.ended()
         answering.held[0].respond(200, [], b"last")
@@ -327,9 +327,9 @@ async def test_a_server_that_closes_waits_for_answers_only() -> None:
 async def test_who_leaves_is_told_to_the_handler() -> None:
     async with serving() as (answering, _, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         peer.writer.transport.abort()
-        await asyncio.wait_for(answering.left.wait(), 5)
+        await asyncio.wait_for(answering.left.wait(), 30)
         assert answering.cancelled == ["connection"]
         answering.held[0].respond(200, [], b"to nobody")
 
@@ -346,7 +346,7 @@ async def test_garbage_breaks_nothing() -> None:
             async with connected(port) as other:
                 await other.send(bytes(bad[: random.randrange(3, len(bad))]))
                 other.writer.write_eof()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     with suppress(ConnectionResetError):
                         await other.reader.read(-1)
         await peer.send(post("/a", "still here"))

@@ -61,7 +61,7 @@ async def test_nothing_is_taken_from_a_request_of_doubtful_length(data: bytes, w
 async def test_a_folded_field_is_one_value() -> None:
     async with serving() as (answering, _, peer, _):
         await peer.send(b"POST /hold HTTP/1.1\r\nhost: t\r\nx: a\r\n content-length: 9\r\n\r\n")
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         assert dict(answering.held[0].fields)[b"x"] == b"a content-length: 9"
         answering.held[0].respond(200, [])
 
@@ -91,7 +91,7 @@ async def test_an_answer_tells_its_own_length_and_connection() -> None:
     names = b"connection transfer-encoding content-length keep-alive trailer upgrade date proxy-connection te".split()
     async with serving() as (answering, _, peer, _):
         await peer.send(post("/hold"))
-        await asyncio.wait_for(answering.holding.wait(), 5)
+        await asyncio.wait_for(answering.holding.wait(), 30)
         answering.held[0].respond(200, [*((name, b"99") for name in names), (b"x", b"y")], b"body")
         answer = await peer.answer()
         assert answer.body == b"body" and answer.headers["date"] != "99"

@@ -231,7 +231,7 @@ async def test_we_cancel_at_grpcio():
         call = start(connection, b"/test.Echo/Hang", message=b"", end=True)
         await asyncio.sleep(0.1)
         call.stream.cancel()
-        await asyncio.wait_for(handler.cancelled.wait(), 5)
+        await asyncio.wait_for(handler.cancelled.wait(), 30)
 
 
 async def test_grpcios_limit_of_streams_is_waited_for():

@@ -123,7 +123,7 @@ async def test_backoff_between_attempts_and_wait_for_ready():
     server = Server(service.accept)
     await server.listen(port=port)
     clock.wake()
-    connection = await asyncio.wait_for(waiting, 5)
+    connection = await asyncio.wait_for(waiting, 30)
     assert connection.ready
     assert pool.state is ConnectivityState.READY
     assert pool.last_error == ""
@@ -183,7 +183,7 @@ async def test_goaway_replaces_the_connection_and_loses_nothing():
         running.stream.send(b"after", end=True)
         assert await running.next() == b"after"
         assert (await running.outcome()).status == 0
-        await asyncio.wait_for(first.closed, 5)
+        await asyncio.wait_for(first.closed, 30)
         await pool.close()
 
 
@@ -221,7 +221,7 @@ async def test_a_server_that_lets_each_connection_carry_one_call_is_good():
             connection = await pool.connect()
             call = unary(connection)
             await connection.retired
-            waited = await asyncio.wait_for(pool.connect(), 5)
+            waited = await asyncio.wait_for(pool.connect(), 30)
             assert waited is not connection
             assert (await call.outcome()).status == 0
         await pool.close()
@@ -260,7 +260,7 @@ async def test_an_unused_pool_rests_and_wakes():
         pool = Pool(f"127.0.0.1:{port}", options=ClientOptions(idle_timeout=0.05))
         first = await pool.connect()
         await unary(first).outcome()
-        await asyncio.wait_for(first.closed, 5)
+        await asyncio.wait_for(first.closed, 30)
         await until(lambda: pool.state is ConnectivityState.IDLE)
         again = await pool.connect()
         assert (await unary(again).outcome()).status == 0
@@ -272,7 +272,7 @@ async def test_old_connections_are_replaced():
         pool = Pool(f"127.0.0.1:{port}", options=ClientOptions(max_connection_age=0.05))
         first = await pool.connect()
         await unary(first).outcome()
-        await asyncio.wait_for(first.closed, 5)
+        await asyncio.wait_for(first.closed, 30)
         assert await pool.connect() is not first
         await pool.close()
 

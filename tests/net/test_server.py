@@ -256,7 +256,7 @@ async def test_idle_connections_are_closed():
         await asyncio.sleep(0.15)
         call.stream.send(b"busy", end=True)
         assert (await call.outcome()).status == 0
-        await asyncio.wait_for(connection.closed, 5)
+        await asyncio.wait_for(connection.closed, 30)
 
 
 async def test_old_connections_are_closed_and_cut_after_their_grace():
@@ -265,7 +265,7 @@ async def test_old_connections_are_closed_and_cut_after_their_grace():
         call = start(connection, b"/test.Echo/Hang", end=True)
         assert (await call.outcome()).status == 14
         assert service.handlers[0].cancelled == "connection"
-        await asyncio.wait_for(connection.closed, 5)
+        await asyncio.wait_for(connection.closed, 30)
 
 
 async def test_too_many_pings_end_the_connection():
@@ -433,7 +433,7 @@ async def test_a_silent_client_is_dropped_after_the_handshake_timeout(authority)
     options = ServerOptions(handshake_timeout=0.1, limits=Limits())
     async with serving(options, tls=server_tls) as (port, _, server):
         peer = await h2.Peer.connect(port, greet=False)
-        await asyncio.wait_for(peer.rest(), 5)
+        await asyncio.wait_for(peer.rest(), 30)
         await peer.close()
         await until(lambda: not server.statistics())
 

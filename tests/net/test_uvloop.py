@@ -43,7 +43,7 @@ def test_calls_deadlines_and_graceful_close():
             await until(lambda: not connection.ready)
             chat.stream.end()
             assert (await chat.outcome()).status == 0
-            await asyncio.wait_for(closing, 5)
+            await asyncio.wait_for(closing, 30)
 
     run(main())
 
@@ -68,7 +68,7 @@ def test_a_connect_that_is_cancelled_when_it_is_made_leaves_nothing(monkeypatch:
             monkeypatch.setattr(ClientConnection, "connection_made", cut_off)
             with pytest.raises(asyncio.CancelledError):
                 await dialing
-            await asyncio.wait_for(made[0].closed, 5)
+            await asyncio.wait_for(made[0].closed, 30)
             await asyncio.sleep(0.01)
         assert faults == []
 
@@ -105,7 +105,7 @@ def test_large_replies_and_connections_that_idle():
             first = await pool.connect()
             call = start(first, b"/x/Big", message=b"4000000", end=True)
             assert (await call.outcome()).status == 0
-            await asyncio.wait_for(first.closed, 5)
+            await asyncio.wait_for(first.closed, 30)
             assert (await unary(await pool.connect()).outcome()).status == 0
             await pool.close()
 

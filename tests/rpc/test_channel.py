@@ -151,7 +151,7 @@ async def test_waiting_for_ready() -> None:
 
         again = Server([EchoService()])
         await again.listen(port=port)
-        assert (await asyncio.wait_for(waiting, 10)).text == "x"
+        assert (await asyncio.wait_for(waiting, 30)).text == "x"
         await again.close()
 
 
@@ -186,12 +186,12 @@ async def test_calls_over_the_servers_limit_wait_their_turn() -> None:
                 assert reply.text == "first"
             assert not unary.done()
             one.cancel()
-            await asyncio.wait_for(sending, 5)
-            reply = await asyncio.wait_for(waiting.recv(), 5)
+            await asyncio.wait_for(sending, 30)
+            reply = await asyncio.wait_for(waiting.recv(), 30)
             assert reply is not None
             assert reply.text == "late"
             two.cancel()
-            assert (await asyncio.wait_for(unary, 5)).text == "later"
+            assert (await asyncio.wait_for(unary, 30)).text == "later"
         replies = await asyncio.gather(*(echo.unary(EchoRequest(text=str(n), sleep_ms=1)) for n in range(50)))
         assert [reply.text for reply in replies] == [str(n) for n in range(50)]
 

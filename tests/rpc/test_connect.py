@@ -242,7 +242,7 @@ async def test_a_deadline_ends_the_call_and_its_handler(name: str) -> None:
     service = EchoService()
     answer = await ask(post(UNARY, '{"text": "slow", "sleepMs": 5000}', **{name: "100"}), service)
     assert error(answer) == (504, "deadline_exceeded", "the deadline passed")
-    await asyncio.wait_for(service.stopped.wait(), 5)
+    await asyncio.wait_for(service.stopped.wait(), 30)
     assert service.cancelled == ["slow"]
 
 
@@ -250,9 +250,9 @@ async def test_a_client_that_goes_away_stops_the_handler() -> None:
     service = EchoService()
     async with plain(service) as (_, peer):
         await peer.send(post(UNARY, '{"text": "gone", "sleepMs": 5000}'))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         peer.writer.transport.abort()
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
 
 
 async def test_interceptors_see_a_call_like_any_other() -> None:
@@ -399,7 +399,7 @@ async def test_closing_lets_calls_end_and_refuses_nobody_half_way() -> None:
     server = Server([service], json=True)
     async with connected(await server.listen()) as peer:
         await peer.send(post(UNARY, '{"text": "last", "sleepMs": 200}'))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         closing = asyncio.create_task(server.close(grace=5))
         answer = await peer.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -412,7 +412,7 @@ async def test_closing_without_grace_says_unavailable() -> None:
     server = Server([service], json=True)
     async with connected(await server.listen()) as peer:
         await peer.send(post(UNARY, '{"text": "cut", "sleepMs": 5000}'))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         await server.close()
         assert error(await peer.answer())[:2] == (503, "unavailable")
     assert service.cancelled == ["cut"]

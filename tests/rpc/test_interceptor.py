@@ -225,7 +225,7 @@ async def test_cancelling_reaches_the_handler_through_the_chain() -> None:
     async with calling(service, interceptors=[Tracing("only", [])]) as echo:
         async with echo.split(EchoRequest(text="x", count=10, sleep_ms=5000)) as call:
             await call.recv()
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
 
 
 async def test_no_tasks_are_left() -> None:

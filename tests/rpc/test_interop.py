@@ -95,7 +95,7 @@ async def test_our_cancellation_reaches_their_handler() -> None:
         task = asyncio.create_task(EchoClient(channel).unary(EchoRequest(text="cancel me", sleep_ms=5000)))
         await asyncio.sleep(0.1)
         task.cancel()
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         assert service.cancelled == ["cancel me"]
 
 
@@ -174,13 +174,13 @@ async def test_grpcio_deadline_and_cancellation_reach_our_handler() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Unary(echo_pb2.EchoRequest(text="late", sleep_ms=5000), timeout=0.1)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         service.started.clear()
         service.stopped.clear()
         call = stub.Unary(echo_pb2.EchoRequest(text="cut", sleep_ms=5000))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         call.cancel()
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         assert service.cancelled == ["late", "cut"]
 
 
@@ -214,7 +214,7 @@ async def test_grpcio_sees_a_graceful_close_as_nothing() -> None:
     service = EchoService()
     async with serving(service) as (server, address), grpc.aio.insecure_channel(address) as channel:
         call = echo_pb2_grpc.EchoStub(channel).Unary(echo_pb2.EchoRequest(text="x", sleep_ms=200))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         await server.close(grace=5)
         assert (await call).text == "x"
 

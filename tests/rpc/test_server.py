@@ -316,7 +316,7 @@ async def test_closing_waits_for_calls() -> None:
     port = await server.listen()
     async with Channel(f"127.0.0.1:{port}") as channel:
         task = asyncio.create_task(EchoClient(channel).unary(EchoRequest(text="x", sleep_ms=100)))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         await server.close(grace=5)
         assert (await task).text == "x"
 
@@ -327,7 +327,7 @@ async def test_closing_cancels_what_does_not_end() -> None:
     port = await server.listen()
     async with Channel(f"127.0.0.1:{port}") as channel:
         task = asyncio.create_task(EchoClient(channel).unary(EchoRequest(text="x", sleep_ms=60_000)))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         await server.close(grace=0.05)
         with pytest.raises(Unavailable):
             await task
@@ -368,5 +368,5 @@ async def test_large_replies_hold_their_handlers_places_until_they_left() -> Non
         (seen,) = server._listener.statistics()
         assert (seen.started, seen.running) == (13, 12), seen
         connection._transport.resume_reading()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert {len(await call) for call in calls} == {3 << 20}

@@ -72,7 +72,7 @@ async def test_client_stream() -> None:
         assert (await echo.join(requests("a", "b"))).text == "a,b"
         assert (await echo.join([EchoRequest(text="c"), EchoRequest(text="d")])).text == "c,d"
         assert (await echo.join([])).number == 0
-        first, second = await asyncio.gather(echo.join(requests("a")), asyncio.wait_for(echo.join(requests("b")), 5))
+        first, second = await asyncio.gather(echo.join(requests("a")), asyncio.wait_for(echo.join(requests("b")), 30))
         assert (first.text, second.text) == ("a", "b")
 
 
@@ -181,7 +181,7 @@ async def test_the_users_own_exception_comes_out() -> None:
     async with calling(service) as echo:
         with pytest.raises(UsersOwn):
             await echo.join(failing_requests())
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         with pytest.raises(UsersOwn):
             async for _ in echo.chat(failing_requests()):
                 pass
@@ -244,7 +244,7 @@ async def test_an_early_answer_stops_the_sender() -> None:
 
     async with calling(Hasty()) as echo:
         assert (await echo.join(endless())).text == "first"
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), 30)
 
 
 async def test_an_early_error_stops_a_blocked_iterator() -> None:
@@ -271,7 +271,7 @@ async def test_leaving_the_block_cancels() -> None:
     async with calling(service) as echo:
         async with echo.split(EchoRequest(text="left", count=10, sleep_ms=5000)) as call:
             await call.recv()
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         assert service.cancelled == ["left"]
         with pytest.raises(Cancelled):
             await call.recv()
@@ -283,7 +283,7 @@ async def test_letting_go_cancels() -> None:
         async for _ in echo.split(EchoRequest(text="dropped", count=10, sleep_ms=5000)):
             break
         gc.collect()
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         assert service.cancelled == ["dropped"]
 
 
@@ -297,12 +297,12 @@ async def test_cancelling_the_reader_cancels_the_call() -> None:
                 pass
 
         task = asyncio.create_task(read())
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
 
 
 async def test_recv_may_be_given_up_without_loss() -> None:
@@ -310,7 +310,7 @@ async def test_recv_may_be_given_up_without_loss() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(call.recv(), 0.02)
         await call.send(EchoRequest(text="x"))
-        reply = await asyncio.wait_for(call.recv(), 5)
+        reply = await asyncio.wait_for(call.recv(), 30)
         assert reply is not None
         assert reply.text == "x"
 
@@ -321,7 +321,7 @@ async def test_deadlines() -> None:
         with pytest.raises(DeadlineExceeded):
             async for _ in echo.split(EchoRequest(text="s", count=100, sleep_ms=1000), timeout=0.05):
                 pass
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         with pytest.raises(DeadlineExceeded):
             async with echo.chat(timeout=0.05) as call:
                 await call.recv()

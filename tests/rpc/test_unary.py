@@ -36,7 +36,7 @@ async def test_a_call_is_a_coroutine_for_everything_that_wants_one() -> None:
         gathered = await asyncio.gather(echo.unary(EchoRequest(text="b")), echo.unary(EchoRequest(text="c")))
         async with asyncio.TaskGroup() as group:
             grouped = group.create_task(echo.unary(EchoRequest(text="d")))
-        waited = await asyncio.wait_for(echo.unary(EchoRequest(text="e")), 5)
+        waited = await asyncio.wait_for(echo.unary(EchoRequest(text="e")), 30)
         assert [each.text for each in (await task, *gathered, grouped.result(), waited)] == ["a", "b", "c", "d", "e"]
 
 
@@ -106,7 +106,7 @@ async def test_a_deadline_ends_both_ends() -> None:
         with pytest.raises(DeadlineExceeded) as caught:
             await echo.unary(EchoRequest(text="slow", sleep_ms=5000), timeout=timedelta(milliseconds=50))
         assert isinstance(caught.value, TimeoutError)
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         assert service.cancelled == ["slow"]
 
 
@@ -145,11 +145,11 @@ async def test_cancelling_the_task_cancels_the_handler() -> None:
     service = EchoService()
     async with calling(service) as echo:
         task = asyncio.create_task(echo.unary(EchoRequest(text="x", sleep_ms=5000)))
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         assert service.contexts[0].cancelled
 
 
@@ -158,11 +158,11 @@ async def test_cancel_ends_a_call_with_an_error() -> None:
     async with calling(service) as echo:
         call = echo.unary(EchoRequest(text="x", sleep_ms=5000))
         task = asyncio.create_task(call)
-        await asyncio.wait_for(service.started.wait(), 5)
+        await asyncio.wait_for(service.started.wait(), 30)
         call.cancel()
         with pytest.raises(Cancelled):
             await task
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
 
 
 async def test_cancelled_before_it_began() -> None:

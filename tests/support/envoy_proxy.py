@@ -42,7 +42,7 @@ class EnvoyProxy:
         self._process = await asyncio.create_subprocess_exec(binary, *arguments, stdout=log, stderr=log)
         log.close()
         try:
-            await asyncio.wait_for(self._ready(address), 20)
+            await asyncio.wait_for(self._ready(address), 90)
         except BaseException:
             await self._stop()
             raise

@@ -38,7 +38,7 @@ class Peer:
 
     async def answer(self, *, interim: bool = True) -> Answer:
         """The next response; ``interim`` ones are passed over."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 head = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
                 status = int(head[0].split()[1])
@@ -50,7 +50,7 @@ class Peer:
 
     async def ended(self) -> bool:
         """Whether the server closes the connection without another byte."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             try:
                 return await self.reader.read(1) == b""
             except ConnectionResetError:

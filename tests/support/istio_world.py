@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from tests.support.gen.helloworld.v1 import HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase, GreeterClient
 from tests.support.istiod import Istiod
 from tests.support.waiting import until
-from tests.support.world import Greeter, who_answers
+from tests.support.world import Greeter, who_answers, within
 
 __all__ = [
     "CLIENT",
@@ -39,6 +40,7 @@ __all__ = [
     "routes",
     "service_entry",
     "settle",
+    "settle_share",
     "sidecar",
     "under_load",
     "until_fails",
@@ -68,11 +70,26 @@ def both(capability: str) -> pytest.MarkDecorator:
 async def greeters(names: Mapping[str, str | GreeterBase], port: int = 0) -> AsyncIterator[int]:
     """A greeter for each address, all on one port, each answering with its name, or one's own; gives the port."""
     async with AsyncExitStack() as stack:
-        for address, name in names.items():
-            server = Server([Greeter(name) if isinstance(name, str) else name])
-            port = await server.listen(address, port)
-            stack.push_async_callback(server.close)
-        yield port
+        yield await _listen(stack, names, port)
+
+
+async def _listen(stack: AsyncExitStack, names: Mapping[str, str | GreeterBase], port: int) -> int:
+    """Start a greeter on each address: anew on another port where the first's is taken on the next address."""
+    for attempt in count(1):
+        async with AsyncExitStack() as started:
+            given = port
+            try:
+                for address, name in names.items():
+                    server = Server([Greeter(name) if isinstance(name, str) else name])
+                    started.push_async_callback(server.close)
+                    given = await server.listen(address, given)
+            except OSError:
+                if port or attempt == 10:
+                    raise
+                continue
+            stack.push_async_callback(started.pop_all().aclose)
+            return given
+    raise AssertionError
 
 
 @asynccontextmanager
@@ -86,11 +103,11 @@ def member(istiod: Istiod | str, mode: Mapping[str, Any] = DELTA, **settings: An
     """A process's part in the mesh, in namespace ``demo``, that looks for the greeter at ``HOST:80``."""
     address = istiod if isinstance(istiod, str) else istiod.address
     where = {"interfaces": {"helloworld.v1.Greeter": f"{HOST}:80"}, "namespace": "demo", "address": CLIENT}
-    return Mesh(address, **{"wait": 10.0, **where, **mode, **settings})
+    return Mesh(address, **{"wait": 30.0, **where, **mode, **settings})
 
 
 async def settle(
-    client: GreeterClient, names: set[str], calls: int = 30, *, limit: float = 10.0, **options: Any
+    client: GreeterClient, names: set[str], calls: int = 30, *, limit: float = 60.0, **options: Any
 ) -> None:
     """Wait until so many calls are answered by just these; calls may fail until then."""
 
@@ -103,12 +120,22 @@ async def settle(
     await until(answered, limit)
 
 
+async def settle_share(client: GreeterClient, name: str, expected: float, calls: int = 1000) -> None:
+    """Wait until ``name`` answers its share of so many calls: within four standard deviations, which one sample in
+    16,000 is not, and a sample from before a rule was pushed need not be."""
+
+    async def shared() -> bool:
+        return within((await who_answers(client, calls))[name] / calls, expected, calls, 4)
+
+    await until(shared)
+
+
 async def until_fails(client: GreeterClient, reason: str, **options: Any) -> None:
     """Wait until a call fails with ``reason``, a pattern."""
 
     async def failed() -> bool:
         try:
-            await client.say_hello(HelloRequest(name="Ada"), timeout=10, **options)
+            await client.say_hello(HelloRequest(name="Ada"), timeout=30, **options)
         except RpcError as error:
             return re.search(reason, str(error)) is not None
         return False
@@ -124,7 +151,7 @@ async def under_load(client: GreeterClient, callers: int = 4, pause: float = 0.0
     async def call() -> None:
         while True:
             try:
-                await client.say_hello(HelloRequest(name="Ada"), timeout=10)
+                await client.say_hello(HelloRequest(name="Ada"), timeout=30)
             except RpcError as error:
                 failures.append(error)
             await asyncio.sleep(pause)

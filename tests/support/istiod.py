@@ -33,8 +33,8 @@ __all__ = ["SERVER_NAME", "Istiod", "Refused", "running_istiod", "token"]
 
 SERVER_NAME = "istiod.istio-system.svc"  # in the certificate of the secure port; 127.0.0.1 is in it too, by _MESH
 _MESH = "defaultConfig: {discoveryAddress: 127.0.0.1:15012}\n"
-_START = 60.0  # seconds; it takes half of one on an idle machine
-_APPLY = 20.0
+_START = 180.0  # seconds; it takes half of one on an idle machine
+_APPLY = 60.0
 _LOOK = 0.01
 
 
@@ -132,7 +132,7 @@ class Istiod:
         process, self.process = self.process, None
         if process is not None:
             process.send_signal(number)
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
     async def restart(self) -> None:
         """``kill -9`` and a new start with the same ports, CA and files."""

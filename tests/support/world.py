@@ -115,7 +115,7 @@ async def who_answers(client: GreeterClient, count: int, metadata: Mapping[str, 
 
     async def some(calls: int) -> None:
         for _ in range(calls):
-            names[(await client.say_hello(request, timeout=10, metadata=metadata)).message] += 1
+            names[(await client.say_hello(request, timeout=30, metadata=metadata)).message] += 1
 
     await asyncio.gather(*(some(count // 32 + (index < count % 32)) for index in range(32)))
     return names

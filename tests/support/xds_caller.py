@@ -23,7 +23,7 @@ __all__ = ["GRPCIO", "SAY_HELLO", "XdsCaller", "grpc_bootstrap"]
 
 GRPCIO = (sys.executable, "-m", "tests.support.xds_caller")
 SAY_HELLO = "/helloworld.v1.Greeter/SayHello"
-_TIMEOUT = 10.0
+_TIMEOUT = 30.0
 
 
 def main(target: str) -> None:
@@ -86,7 +86,7 @@ class XdsCaller:
         assert process is not None and process.stdin is not None and process.stdout is not None
         wanted = {"count": count, "path": path, "metadata": metadata}
         process.stdin.write(json.dumps(wanted).encode() + b"\n")
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        line = await asyncio.wait_for(process.stdout.readline(), 240)
         return Counter(json.loads(line))
 
     async def __aexit__(

@@ -57,11 +57,11 @@ def running(folder: Path) -> Iterator[None]:
         yield
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 async def listening(port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -76,13 +76,13 @@ async def listening(port: int) -> None:
 async def test_grpc_and_triple_callers_through_pixiu(tmp_path: Path) -> None:
     async with gateway(tmp_path) as pixiu, Channel(pixiu.grpc) as channel:
         client = GreeterClient(channel)
-        assert (await client.say_hello(hello("x"), timeout=10)).message == "v1: hello x"
-        assert [reply.message async for reply in client.lots_of_replies(hello("x"), timeout=10)] == ["v1: hello x"] * 3
+        assert (await client.say_hello(hello("x"), timeout=30)).message == "v1: hello x"
+        assert [reply.message async for reply in client.lots_of_replies(hello("x"), timeout=30)] == ["v1: hello x"] * 3
         names = [hello("a"), hello("b")]
-        assert (await client.lots_of_greetings(names, timeout=10)).message == "v1: hello a,b"
-        replies = [reply.message async for reply in client.bidi_hello(names, timeout=10)]
+        assert (await client.lots_of_greetings(names, timeout=30)).message == "v1: hello a,b"
+        replies = [reply.message async for reply in client.bidi_hello(names, timeout=30)]
         assert replies == ["v1: hello a", "v1: hello b"]
-        attached = await client.say_hello(hello("meta"), metadata={"user": "ada"}, timeout=10)
+        attached = await client.say_hello(hello("meta"), metadata={"user": "ada"}, timeout=30)
         assert json.loads(attached.message) == {"user": "ada"}
         assert (await go_client(GO33, pixiu.grpc)).result == "v1: hello x"
 
@@ -92,7 +92,7 @@ async def test_what_pixiu_loses(tmp_path: Path) -> None:
     async with gateway(tmp_path) as pixiu, Channel(pixiu.grpc) as channel:
         client = GreeterClient(channel)
         with pytest.raises(Unimplemented, match="ended with OK and no reply"):
-            await client.say_hello(hello("not-found"), timeout=10)
+            await client.say_hello(hello("not-found"), timeout=30)
 
 
 async def test_json_through_pixiu(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_json_through_pixiu(tmp_path: Path) -> None:
     async with gateway(tmp_path) as pixiu:
         url = f"http://{pixiu.http}/api.Greeter/SayHello"
         headers = ("-H", "content-type: application/json", "-H", "transfer-encoding: chunked")
-        command = (tool("curl", "pixiu"), "-sS", "-m", "10", *headers, "-d", '{"name": "x"}', url)
+        command = (tool("curl", "pixiu"), "-sS", "-m", "60", *headers, "-d", '{"name": "x"}', url)
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
         output, _ = await process.communicate()
     assert json.loads(output) == {"message": "v1: hello x"}

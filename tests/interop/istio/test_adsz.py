@@ -18,6 +18,7 @@ import pytest
 
 from meshkit.mesh import Mesh
 from tests.support.events import captured_events
+from tests.support.files import save
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.istio_world import kubernetes, settle
 from tests.support.istiod import Istiod, running_istiod, token
@@ -64,7 +65,7 @@ async def provided(istiod: Istiod) -> AsyncIterator[None]:
 
 
 def consumer(istiod: Istiod, debug_url: str, **more: Any) -> Mesh:
-    settings = {"strategies": "static,standard,adsz", "namespace": "demo", "address": "127.0.0.99", "wait": 10.0}
+    settings = {"strategies": "static,standard,adsz", "namespace": "demo", "address": "127.0.0.99", "wait": 30.0}
     return Mesh(istiod.address, debug_url=debug_url, **settings, **more)
 
 
@@ -93,7 +94,7 @@ async def test_a_refused_page_is_said_with_the_setting_and_heals(istiod: Istiod,
             async with consumer(istiod, url, token_file=file) as mesh, asyncio.TaskGroup() as group:
                 group.create_task(settle(GreeterClient(mesh), {"one"}))
                 await until(lambda: _said(events))
-                file.write_text(token("istio-system", "app"))
+                save(file, token("istio-system", "app"))
     (said,) = _said(events)
     assert re.match(r"403 .*; istiod shows the page to its own namespace.*DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES", said)
     assert "meshkit k8s mapping" in said

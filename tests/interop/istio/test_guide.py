@@ -23,6 +23,7 @@ import yaml
 
 from tests.support.istio_world import kubernetes
 from tests.support.istiod import Istiod, token
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.interop
 
@@ -113,7 +114,7 @@ class Cluster:
     async def run(self, *words: str, **environment: str) -> str:
         """What a command prints; it must succeed."""
         process = await self.start(*words, **environment)
-        out, error = await asyncio.wait_for(process.communicate(), 60)
+        out, error = await asyncio.wait_for(process.communicate(), 180)
         assert process.returncode == 0, error.decode()
         return out.decode()
 
@@ -129,11 +130,11 @@ class Cluster:
         words = pod["spec"]["containers"][0]["command"]
         process = await self.start(*words, **self.environment(pod))
         try:
-            await asyncio.wait_for(_listening(pod["status"]["podIP"], 50051), 20)
+            await asyncio.wait_for(_listening(pod["status"]["podIP"], 50051), 120)
             yield process
         finally:
             process.terminate()
-            await asyncio.wait_for(process.communicate(), 20)
+            await asyncio.wait_for(process.communicate(), 60)
 
 
 def _field(pod: Mapping[str, Any], variable: Mapping[str, Any]) -> str:
@@ -175,8 +176,12 @@ async def test_the_guide(cluster: Cluster) -> None:
         mapping = await cluster.run(*command("meshkit k8s mapping"))
         await cluster.istiod.apply("mapping", mapping)
         assert await cluster.run("python", "client.py", **cluster.environment(client)) == "Hello Ada\n"
-        known = {stream["connectionId"].rpartition("-")[0] for stream in await cluster.istiod.watchers()}
-        assert "greeter-1.default" in known
+
+        async def known() -> bool:
+            streams = await cluster.istiod.watchers()
+            return "greeter-1.default" in {stream["connectionId"].rpartition("-")[0] for stream in streams}
+
+        await until(known)
         await cluster.istiod.delete("mapping")
         await cluster.istiod.apply("canary", cluster.files["canary.yaml"])
         assert await cluster.run("python", "client.py", **cluster.environment(client)) == "Hello Ada\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +18,12 @@ from tests.support.istio_world import (
     node,
     service_entry,
     settle,
+    settle_share,
     under_load,
 )
 from tests.support.istiod import Istiod
-from tests.support.world import who_answers, within
+from tests.support.waiting import until
+from tests.support.world import who_answers
 
 pytestmark = pytest.mark.interop
 
@@ -59,12 +60,17 @@ async def test_a_caller_that_is_a_pod_is_where_its_node_is(
     """The caller says nothing of its place: istiod finds its Pod by the name that the downward API gives."""
     callers = kubernetes("caller", {CLIENT: {"node": "here"}}, 1)
     monkeypatch.setenv("POD_NAME", callers[1]["metadata"]["name"])
-    async with greeters(_PLACES) as port, caller(istiod, mode) as client:
+    async with greeters(_PLACES) as port:
         await istiod.apply("callers", node("here", "r2/z1"), *callers)
         await istiod.apply("rule", destination_rule(**_OUTLIERS))
         await istiod.apply("greeter", _entry(port, *_PLACES))
-        await asyncio.sleep(0.3)  # istiod looks for the Pod when the stream begins
-        await settle(client, {"far"})
+
+        async def far() -> bool:
+            """istiod looks for the Pod when a stream begins, and what was applied it knows a moment later."""
+            async with caller(istiod, mode) as client:
+                return set(await who_answers(client, 30)) == {"far"}
+
+        await until(far)
 
 
 @both("priority 0 with UNHEALTHY endpoints only")
@@ -102,8 +108,7 @@ async def test_shares_of_localities(istiod: Istiod, mode: Any) -> None:
         await istiod.apply("rule", destination_rule(loadBalancer=share, **_OUTLIERS))
         await istiod.apply("greeter", _entry(port, "127.0.0.11", "127.0.0.13"))
         await settle(client, {"near", "far"}, 100)
-        answers = await who_answers(client, 1000)
-        assert within(answers["far"] / 1000, 0.2, 1000, 4)
+        await settle_share(client, "far", 0.2)
 
 
 @both("trafficDistribution: PreferClose")

@@ -26,6 +26,7 @@ from tests.support.istio_world import (
     kubernetes,
     routes,
     settle,
+    settle_share,
     sidecar,
     under_load,
     until_fails,
@@ -33,7 +34,6 @@ from tests.support.istio_world import (
 )
 from tests.support.istiod import Istiod
 from tests.support.waiting import until
-from tests.support.world import who_answers, within
 
 pytestmark = pytest.mark.interop
 
@@ -60,12 +60,11 @@ async def test_headers_and_weights_change_while_calls_run(istiod: Istiod, mode: 
             await istiod.apply("rule", virtual_service(routes({"v2": 1}, **_ADMIN), routes({"v1": 70, "v2": 30})))
             await settle(client, {"v2"}, metadata={"user": "admin"})
             await settle(client, {"v1", "v2"}, 100, metadata={"user": "eve"})
-            answers = await who_answers(client, 1000)
+            await settle_share(client, "v2", 0.3)
             await istiod.apply("rule", virtual_service(routes({"v2": 1})))
             await settle(client, {"v2"})
             await istiod.delete("rule")
             await settle(client, {"v1", "v2"})
-        assert within(answers["v2"] / 1000, 0.3, 1000, 4)
         assert failures == []
 
 
@@ -112,7 +111,7 @@ class _Moody(GreeterBase):
 
     async def say_hello(self, request: HelloRequest, ctx: Context, /) -> HelloReply:
         if request.name == "slow":
-            await asyncio.sleep(5)
+            await asyncio.sleep(30)
         elif request.name not in self.seen:
             self.seen.add(request.name)
             raise Unavailable("not in the mood")
@@ -125,12 +124,12 @@ async def test_the_timeout_of_a_rule_ends_a_call(istiod: Istiod, mode: Any) -> N
     async with greeters({"127.0.0.11": _Moody()}) as port, caller(istiod, mode) as client:
         await istiod.apply("greeter", *kubernetes("greeter", {"127.0.0.11": {}}, port))
         await istiod.apply("rule", virtual_service(destination | {"timeout": "0.2s"}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 started = time.monotonic()
                 with pytest.raises(DeadlineExceeded):
-                    await client.say_hello(HelloRequest(name="slow"), timeout=2)
-                if time.monotonic() - started < 1:  # the rule's time, not the caller's
+                    await client.say_hello(HelloRequest(name="slow"), timeout=5)
+                if time.monotonic() - started < 4:  # the rule's time, not the caller's
                     break
 
 
@@ -152,7 +151,7 @@ async def _refused(client: GreeterClient, names: Iterator[int], wanted: bool) ->
     ends = set[bool]()
     for _ in range(10):
         try:
-            await client.say_hello(HelloRequest(name=str(next(names))), timeout=5)
+            await client.say_hello(HelloRequest(name=str(next(names))), timeout=30)
             ends.add(False)
         except Unavailable:
             ends.add(True)
@@ -235,8 +234,7 @@ async def test_routes_of_the_gateway_api(istiod: Istiod, mode: Any, kind: str) -
         await istiod.apply("route", gateway_route(kind, ({"green": 1}, admins), ({"blue": 60, "green": 40}, {})))
         await settle(client, {"green"}, metadata={"user": "admin"})
         await settle(client, {"blue", "green"}, 100)
-        answers = await who_answers(client, 1000)
-        assert within(answers["green"] / 1000, 0.4, 1000, 4)
+        await settle_share(client, "green", 0.4)
         await istiod.apply("route", gateway_route(kind, ({"blue": 1}, {})))
         await settle(client, {"blue"})
 

@@ -139,9 +139,9 @@ async def test_what_is_demanded_of_callers_is_shown_and_said_not_to_be_enforced(
             assert "keep-out" in deny
             assert "let-in" in allow
     warnings = [event["reason"] for event in events if event["event"] == "NOT PROTECTED"]
-    assert len(warnings) == 2
     assert "demands STRICT TLS" in warnings[0]
-    assert "not enforced: DENY" in warnings[1]
+    assert "not enforced: DENY" in warnings[-1]
+    assert len(warnings) in (2, 3), warnings  # istiod may push one policy of the two before the other
     shown = [event["mtls"] for event in events if event["event"] == "server in the mesh"]
     assert shown[:3] == ["PLAINTEXT", "STRICT", "PLAINTEXT"]
 

@@ -118,10 +118,10 @@ async def test_many_clients_come_back_to_an_istiod_that_limits_streams(tmp_path:
         await _mesh_of_three(istiod, port)
         meshes = [await stack.enter_async_context(member(istiod, mode, wait=30.0)) for _ in range(12)]
         clients = [GreeterClient(mesh) for mesh in meshes]
-        await asyncio.gather(*(settle(client, {"v1", "v2"}, limit=30) for client in clients))
+        await asyncio.gather(*(settle(client, {"v1", "v2"}) for client in clients))
         failed = [await stack.enter_async_context(under_load(client, 1, 0.02)) for client in clients]
         await istiod.restart()
-        await until(lambda: _watched_by(istiod, 12), 30)
+        await until(lambda: _watched_by(istiod, 12))
         await asyncio.sleep(0.5)
         assert len(await istiod.watchers()) == 12
         assert [failures for failures in failed if failures] == []
@@ -197,12 +197,12 @@ async def test_the_age_of_a_connection_is_nothing_to_callers(tmp_path: Path, mod
             await settle(client, {"v1", "v2"})
             with captured_events() as events:
                 async with under_load(client, 10, 0.02) as failures:
-                    await until(lambda: _streams(mesh, 2), 20)
+                    await until(lambda: _streams(mesh, 2))
                     await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
                     await settle(client, {"v2"})
             assert failures == []
             assert [event for event in events if event["log_level"] not in ("debug", "info")] == []
-            assert len(await istiod.watchers()) == 1
+            await until(lambda: _watched_by(istiod, 1))  # two for the moment in which one takes over from the other
 
 
 @both("garbage from the control plane: refused, last good config stays, heals")
@@ -221,7 +221,7 @@ async def test_garbage_harms_no_running_traffic(istiod: Istiod, mode: Any) -> No
                 for version in ("v1", "v2", "v1"):
                     nacks = mesh._discovery.statistics().stream.nacks
                     await istiod.apply("rules", _SUBSETS, virtual_service(routes({version: 1})))
-                    relay.inject(randomly.randbytes(100))
+                    relay.inject(_noise(randomly))
                     await until(lambda nacks=nacks: _true(mesh._discovery.statistics().stream.nacks > nacks))
                 assert set(await who_answers(client, 60)) == {"v1", "v2"}
                 relay.damage = bytes
@@ -242,7 +242,7 @@ async def test_what_was_damaged_on_its_way_is_asked_for_again(istiod: Istiod, mo
         mesh._interface("helloworld.v1.Greeter")
         await until(lambda: _true(mesh._discovery.statistics().stream.nacks > 0))
         relay.damage = bytes
-        await settle(client, {"v1", "v2"}, limit=30)
+        await settle(client, {"v1", "v2"})
         async with under_load(client) as failures:  # the wildcard is what it was: changes still come
             await istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
             await settle(client, {"v2"})
@@ -264,14 +264,19 @@ async def _true(value: bool) -> bool:
     return value
 
 
+def _noise(randomly: Random) -> bytes:
+    """Noise that is no message: without its first byte, which is no key of a field, it could be one by chance."""
+    return b"\x0f" + randomly.randbytes(99)
+
+
 def _spoil(randomly: Random, mode: Any, response: bytes) -> bytes:
     """Every resource of a response replaced by noise; name, nonce and version stay."""
     if mode is DELTA:
         delta = discovery_pb2.DeltaDiscoveryResponse.FromString(response)
         for resource in delta.resources:
-            resource.resource.value = randomly.randbytes(50)
+            resource.resource.value = _noise(randomly)
         return delta.SerializeToString()
     sotw = discovery_pb2.DiscoveryResponse.FromString(response)
     for resource in sotw.resources:
-        resource.value = randomly.randbytes(50)
+        resource.value = _noise(randomly)
     return sotw.SerializeToString()

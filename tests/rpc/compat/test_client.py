@@ -143,7 +143,7 @@ async def test_cancel() -> None:
             await stream.cancel()
             with pytest.raises(ProtocolError):
                 await stream.cancel()
-        await asyncio.wait_for(service.stopped.wait(), 5)
+        await asyncio.wait_for(service.stopped.wait(), 30)
         with pytest.raises(ValueError, match="mine"):
             async with stub.Split.open() as stream:
                 await stream.send_message(echo_pb2.EchoRequest(text="cut", count=3, sleep_ms=5000))
