@@ -284,7 +284,7 @@ class Http1Connection(asyncio.Protocol):
         """Counters of this connection, as a frozen value."""
         queued = self._transport.get_write_buffer_size() if self._transport is not None else 0
         streams = int(self._current is not None or self._wire.reading is not None)
-        unread = len(self._waiting)
+        unread = len(self._waiting) + self._wire.in_head
         return ServerStatistics(
             self.peer, self._ending, streams, self.running, self._started, 0, unread, queued, self._blocked
         )

@@ -61,9 +61,9 @@ class Http1Wire:
         self.reading: UnfinishedRequest | None = None
 
     @property
-    def in_head(self) -> bool:
-        """Whether a part of a request's head has come."""
-        return bool(self._http.trailing_data[0])
+    def in_head(self) -> int:
+        """How many bytes of an unfinished request's head have come."""
+        return len(self._http.trailing_data[0])
 
     @property
     def untouched(self) -> bool:
