@@ -7,6 +7,7 @@ from typing import Protocol, cast
 from meshkit.metadata import RawHeaders
 from meshkit.wire import Connection, ErrorCode, Stream
 
+from .link import OUTPUT_HIGH
 from .outcome import Outcome
 from .reading import Reading
 from .sinks import ClientSink
@@ -23,6 +24,7 @@ class _Owner(Protocol):
     engine: Connection
     reading: Reading
     peer: str
+    blocked: bool
     waking: bool
 
     @property
@@ -85,7 +87,7 @@ class ClientStream:
         owner.engine.send_message(stream, data, end=end, compressed=compress)
         if not owner.waking:
             owner.wake()
-        return stream.writable and not owner.full
+        return stream.writable and not owner.blocked and owner.engine.output_size < OUTPUT_HIGH
 
     def end(self) -> None:
         """Half-close: no message follows."""
@@ -109,7 +111,10 @@ class ClientStream:
             return
         owner = self._owner
         self.unread -= size
-        owner.reading.consumed(size)
+        reading = owner.reading
+        reading.unread -= size
+        if reading.paused:
+            reading.consumed()
         if owner.engine.acknowledge(stream, size):
             owner.wake_later()
 

@@ -16,9 +16,10 @@ _MAX_INDUCED = 16 << 10  # bytes of answers to a peer that does not read
 
 
 class Reading:
-    """What makes reading pause. ``unread``: bytes of messages that the application has not consumed."""
+    """What makes reading pause. ``unread``: bytes of messages that the application has not consumed; ``paused``:
+    whether nothing is read now."""
 
-    __slots__ = ("_induced", "_max_unread", "_reasons", "transport", "unread")
+    __slots__ = ("_induced", "_max_unread", "_reasons", "paused", "transport", "unread")
 
     def __init__(self, max_unread: int) -> None:
         self.transport: asyncio.Transport | None = None
@@ -26,14 +27,10 @@ class Reading:
         self._max_unread = max_unread
         self._induced = 0
         self._reasons = 0
+        self.paused = False
 
     def __repr__(self) -> str:
-        return f"Reading(unread={self.unread}, {'paused' if self._reasons else 'on'})"
-
-    @property
-    def paused(self) -> bool:
-        """Whether nothing is read now."""
-        return self._reasons != 0
+        return f"Reading(unread={self.unread}, {'paused' if self.paused else 'on'})"
 
     def took(self, size: int) -> None:
         """A message of ``size`` bytes went to the application."""
@@ -41,8 +38,9 @@ class Reading:
         if self.unread > self._max_unread:
             self._pause(_BEHIND)
 
-    def consumed(self, size: int) -> None:
-        """The application is done with ``size`` bytes."""
+    def consumed(self, size: int = 0) -> None:
+        """The application is done with ``size`` bytes, or with those that the caller has taken off ``unread``: where
+        nothing is paused, that is all there is to do."""
         self.unread -= size
         if self._reasons & _BEHIND and self.unread * 2 <= self._max_unread:
             self._resume(_BEHIND)
@@ -62,8 +60,10 @@ class Reading:
         if not self._reasons and self.transport is not None:
             self.transport.pause_reading()
         self._reasons |= reason
+        self.paused = True
 
     def _resume(self, reason: int) -> None:
         if self._reasons == reason and self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
         self._reasons &= ~reason
+        self.paused = self._reasons != 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from meshkit.metadata import RawHeaders
 from meshkit.wire import ErrorCode, Stream, encode_status_message
 
+from .link import OUTPUT_HIGH
 from .requests import Request
 from .sinks import CancelReason, ServerSink
 
@@ -121,7 +122,7 @@ class ServerStream:
         link.engine.send_message(stream, data, compressed=compress)
         if not link.waking:
             link.wake()
-        return stream.writable and not link.full
+        return stream.writable and not link.blocked and link.engine.output_size < OUTPUT_HIGH
 
     def finish(self, status: int, message: str = "", trailers: RawHeaders = (), details: bytes | None = None) -> None:
         """End the call: trailers, or Trailers-Only where no headers were sent. Does nothing once it is over.
@@ -168,7 +169,10 @@ class ServerStream:
         link = self._link
         taken = size if size < self.unread else self.unread  # a request that came in one piece is not among it
         self.unread -= taken
-        link.reading.consumed(taken)
+        reading = link.reading
+        reading.unread -= taken
+        if reading.paused:
+            reading.consumed()
         if link.engine.acknowledge(self._stream, size):
             link.wake_later()
 

@@ -21,7 +21,7 @@ class ClientSink(Protocol):
         """Initial metadata, at most once; not for a Trailers-Only response."""
         ...
 
-    def on_message(self, data: bytes) -> None:
+    def on_message(self, data: bytes, /) -> None:
         """One message, whole and inflated. Give its size back through `ClientStream.acknowledge` once consumed."""
         ...
 
@@ -47,7 +47,7 @@ class ClientSink(Protocol):
 class ServerSink(Protocol):
     """The owner of a `ServerStream`, set by `accept`."""
 
-    def on_message(self, data: bytes) -> None:
+    def on_message(self, data: bytes, /) -> None:
         """One request message, whole and inflated. Give its size back through `ServerStream.acknowledge`."""
         ...
 

@@ -55,6 +55,7 @@ class Attempts(Invocation):
         "_tasks",
         "_timer",
         "carried",
+        "on_message",
         "peer",
     )
 
@@ -74,6 +75,7 @@ class Attempts(Invocation):
         self._caller = caller
         self._stream: ClientStream | None = None
         self._inbox: Inbox[bytes] = Inbox()
+        self.on_message = self._inbox.put  # for every message, hence directly
         self._replay: list[bytes] | None = []
         self._ended_local = False
         self._headers: RawHeaders | None = None
@@ -225,9 +227,6 @@ class Attempts(Invocation):
         self._headers = fields
         self._replay = None
         self._changed.notify()
-
-    def on_message(self, data: bytes) -> None:
-        self._inbox.put(data)
 
     def on_unary(self, fields: RawHeaders, data: bytes, outcome: Outcome) -> None:
         self.on_headers(fields)

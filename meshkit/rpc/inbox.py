@@ -31,7 +31,7 @@ class Inbox(Generic[M]):
     def __len__(self) -> int:
         return len(self.queue)
 
-    def put(self, item: M) -> None:
+    def put(self, item: M, /) -> None:
         """Add an item."""
         self.queue.append(item)
         waiter = self._waiter

@@ -92,7 +92,7 @@ class ServerCall(Context):
 
     # What the stream below tells (meshkit.net.ServerSink).
 
-    def on_message(self, data: bytes) -> None:
+    def on_message(self, data: bytes, /) -> None:
         if self._request is not None:
             self._refuse(Status.UNIMPLEMENTED, f"{self.method.path} takes one request message, and more came")
         else:
@@ -331,7 +331,7 @@ class StreamingCall(ServerCall):
         self._inbox: Inbox[bytes] = Inbox()
         self._run(RequestStream(route.method, stream, self._inbox))
 
-    def on_message(self, data: bytes) -> None:
+    def on_message(self, data: bytes, /) -> None:
         self._inbox.put(data)
 
     def on_half_close(self) -> None:

@@ -16,7 +16,7 @@ CALLS = 3200
 AT_ONCE = 64
 CEILING = 35  # Python functions of this package per call, both ends together
 RPC_CEILING = 18
-TURN_CEILING = 33  # likewise per message of a chat and its answer
+TURN_CEILING = 28  # likewise per message of a chat and its answer
 
 
 class _Echo(Servicer):
