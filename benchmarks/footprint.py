@@ -2,7 +2,9 @@
 
 All call one service, ``echo.v1.Echo``, by generated code. meshkit and grpcio find it through xDS, from the embedded
 control plane, which runs with the service in a process of its own; grpclib, which has no xDS, is given its address,
-and so is grpcio once more, to show what its xDS adds. Each client is a program that imports what it needs and no more.
+and so is grpcio once more, to show what its xDS adds. Each client is a program that imports what it needs and no more:
+meshkit's has what `meshkit gen` writes (the tests' own messages carry grpclib's stubs and servers too), and no pydantic:
+betterproto2 imports that wherever it is installed, as it is here for the tests; meshkit does not bring it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.report import Row, at_most
+from tests.support.pb.echo.v1 import echo_pb2
 from tests.support.xds_caller import grpc_bootstrap
 
 __all__ = ["rows"]
@@ -32,10 +35,12 @@ with open("/proc/self/status") as status:  # proc(5); ru_maxrss would begin with
 print(json.dumps([used.ru_utime + used.ru_stime, peak / 1024]), flush=True)
 """
 _MESHKIT = """
+import sys
+sys.modules["pydantic"] = None  # as where it is not installed
 import asyncio
 import meshkit
-from tests.support.gen.echo.v1 import EchoRequest
-from tests.support.gen.echo.v1.echo_mesh import EchoClient
+from made.echo.v1 import EchoRequest
+from made.echo.v1.echo_mesh import EchoClient
 
 async def main():
     async with meshkit.Mesh("127.0.0.1:{ads}") as mesh:
@@ -71,7 +76,8 @@ asyncio.run(main())
 
 def rows(quick: bool) -> list[Row]:
     """CPU seconds and megabytes of each client; the medians of several processes, in turns."""
-    with _world() as (ads, port):
+    with _world() as (ads, port), tempfile.TemporaryDirectory() as folder:
+        _generate(folder)
         programs = {
             "meshkit, xDS": _MESHKIT.format(ads=ads),
             "grpc.aio, xDS": _GRPC.format(target=f"xds:///{_HOST}"),
@@ -80,8 +86,10 @@ def rows(quick: bool) -> list[Row]:
         }
         bootstrap = grpc_bootstrap(ads)
         for text in programs.values():
-            _run(text, bootstrap)  # compiles to .pyc what was edited since, as an installation does
-        rounds = [{name: _run(text, bootstrap) for name, text in programs.items()} for _ in range(3 if quick else 7)]
+            _run(text, bootstrap, folder)  # compiles to .pyc what was edited since, as an installation does
+        rounds = [
+            {name: _run(text, bootstrap, folder) for name, text in programs.items()} for _ in range(3 if quick else 7)
+        ]
     found: list[Row] = []
     for name in programs:
         cpu, memory = (median(one[name][figure] for one in rounds) for figure in (0, 1))
@@ -96,8 +104,16 @@ def _rows(name: str, cpu: float, memory: float) -> list[Row]:
     return [Row(words[0], cpu, "s"), Row(words[1], memory, "MB")]
 
 
-def _run(program: str, bootstrap: str) -> tuple[float, float]:
+def _generate(folder: str) -> None:
+    """The package ``made`` in ``folder``, of echo.proto."""
+    protos = Path(echo_pb2.__file__).parents[2]
+    words = [sys.executable, "-m", "meshkit.cli", "gen", str(protos / "echo/v1/echo.proto"), "-I", str(protos)]
+    subprocess.run([*words, "--out", f"{folder}/made"], stdout=subprocess.DEVNULL, check=True, timeout=60)
+
+
+def _run(program: str, bootstrap: str, folder: str) -> tuple[float, float]:
     settings = {"GRPC_XDS_BOOTSTRAP_CONFIG": bootstrap, "GRPC_VERBOSITY": "NONE", "PYTHONDONTWRITEBYTECODE": ""}
+    settings["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
     words = [sys.executable, "-W", "ignore", "-c", program + _END]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60, env=os.environ | settings)
     cpu, memory = json.loads(done.stdout)
