@@ -3,7 +3,7 @@
 All call one service, ``echo.v1.Echo``, by generated code. meshkit and grpcio find it through xDS, from the embedded
 control plane, which runs with the service in a process of its own; grpclib, which has no xDS, is given its address,
 and so is grpcio once more, to show what its xDS adds. Each client is a program that imports what it needs and no more:
-meshkit's has what `meshkit gen` writes (the tests' own messages carry grpclib's stubs and servers too), and no pydantic:
+meshkit's has what `meshkit gen` writes (the tests' messages carry grpclib's stubs and servers too), and no pydantic:
 betterproto2 imports that wherever it is installed, as it is here for the tests; meshkit does not bring it.
 """
 
