@@ -38,6 +38,37 @@ async def test_a_big_push_goes_into_force_in_slices_while_calls_go_on() -> None:
         assert mesh._discovery.statistics().stream.slices > before + 5
 
 
+async def test_a_push_that_changes_one_endpoint_leaves_all_others_alone() -> None:
+    many = [f"10.0.{n >> 8}.{n & 255}:80" for n in range(2_000)]
+    async with (
+        Mesh() as provider,
+        provider.serving(Greeter("v1")) as server,
+        AdsServer() as plane,
+        Mesh(plane.address, interfaces={"helloworld.v1.Greeter": f"{HOST}:80"}) as mesh,
+    ):
+        real = f"127.0.0.1:{server.port}"
+        plane.put(
+            cluster("big"), endpoints("big", *many[:1_000], real, *many[1_000:]), routes(f"{HOST}:80", ("big", 1))
+        )
+        view = await mesh._interface("helloworld.v1.Greeter").changed(None)
+        runtime = view.clusters["big"]
+        before = dict(runtime._targets)
+        were = {address: target.endpoint for address, target in before.items()}
+        pool = runtime.open(before[real])
+        before[many[3]].in_flight = 7
+        connection = await asyncio.wait_for(pool.connect(), 5)
+        plane.put(endpoints("big", *many[:700], "10.1.0.0:80", *many[701:1_000], real, *many[1_000:]))
+        view = await mesh._interface("helloworld.v1.Greeter").changed(view)
+        after = view.clusters["big"]._targets
+        assert view.clusters["big"] is runtime
+        assert before.keys() - after.keys() == {many[700]} and after.keys() - before.keys() == {"10.1.0.0:80"}
+        stayed = before.keys() & after.keys()
+        assert all(after[address] is before[address] for address in stayed)
+        assert sum(after[address].endpoint is not were[address] for address in stayed) <= 128  # two runs at most
+        assert after[many[3]].in_flight == 7
+        assert after[real].pool is pool and pool.ready_nowait() is connection
+
+
 async def test_the_newest_of_several_big_pushes_wins() -> None:
     interfaces = {"helloworld.v1.Greeter": f"{HOST}:80"}
     async with AdsServer() as plane, Mesh(plane.address, interfaces=interfaces) as mesh:

@@ -236,18 +236,28 @@ async def test_a_reply_that_does_not_decode_is_internal() -> None:
         __methods__ = (Method("/echo.v1.Echo/Unary", bytes, bytes, name="unary"),)
 
         async def unary(self, request: bytes, ctx: Context, /) -> bytes:  # type: ignore[override]  # raw bytes
-            return b"\x0a\xff"
+            return b"" if request else b"\x0a\xff"
 
-    async with calling(Raw()) as echo:
-        with pytest.raises(Internal, match=r"the reply of /echo.v1.Echo/Unary does not decode"):
+    async with serving(Raw()) as (_, address), Channel(address) as channel:
+        echo = EchoClient(channel)
+        assert await echo.unary(EchoRequest(text="good")) == EchoReply()
+        connection = channel._pool.ready_nowait()
+        with pytest.raises(Internal, match=r"the reply of /echo.v1.Echo/Unary does not decode: EchoReply\.text: "):
             await echo.unary(EchoRequest())
+        assert await echo.unary(EchoRequest(text="good")) == EchoReply()
+        assert channel._pool.ready_nowait() is connection is not None
 
 
 async def test_a_request_that_does_not_decode_is_internal() -> None:
     async with serving() as (_, address), Channel(address) as channel:
         method = Method("/echo.v1.Echo/Unary", bytes, bytes)
-        with pytest.raises(Internal, match=r"the request of /echo.v1.Echo/Unary does not decode: EchoRequest"):
+        await UnaryCall(channel, method, b"")
+        connection = channel._pool.ready_nowait()
+        text = r"the request of /echo.v1.Echo/Unary does not decode: EchoRequest\.text: truncated at byte 0$"
+        with pytest.raises(Internal, match=text):
             await UnaryCall(channel, method, b"\x0a\xff")
+        await UnaryCall(channel, method, b"")
+        assert channel._pool.ready_nowait() is connection is not None
 
 
 async def test_nobody_listens() -> None:
