@@ -148,7 +148,7 @@ class ServerCall(Context):
             if self._initial or self.compression is not None:
                 self.send_headers()
             if len(data) <= _LARGE:
-                self._stream.reply(data, compress=self.compression is not None, trailers=self._trailing)
+                self._stream.reply(data, self.compression is not None, self._trailing)
             else:
                 self._stream.send(data, compress=self.compression is not None)
                 await self._drain()
