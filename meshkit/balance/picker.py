@@ -25,6 +25,7 @@ class Backend(Protocol):
 
 B = TypeVar("B", bound=Backend)
 B_co = TypeVar("B_co", bound=Backend, covariant=True)
+K = TypeVar("K", bound=type)
 
 
 class Picker(Protocol[B_co]):
@@ -35,6 +36,12 @@ class Picker(Protocol[B_co]):
         ...
 
 
+def _interpreted(kind: K) -> K:
+    """mypyc leaves a class with a decorator as it is; what it compiles cannot be a list (`.hatch_build.py`)."""
+    return kind
+
+
+@_interpreted
 class Even(list[B]):
     """Backends that are known to weigh the same, so that nobody has to look at each of ten thousand."""
 
