@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ __all__ = ["PEERS", "cache_folder", "cached", "run", "source_digest", "tool"]
 
 PEERS = Path(__file__).parent.parent / "peers"
 _BUILD = 1400.0  # seconds: a cold build of istiod compiles Istio and Kubernetes' client, nine minutes on two cores
+_PAUSES = (3.0, 20.0, 0.0)  # seconds after each try
 
 
 def cache_folder() -> Path:
@@ -58,9 +60,12 @@ def tool(name: str, peer: str) -> str:
 
 
 def run(folder: Path, *command: str | Path) -> str:
-    """Run a step of a build in ``folder``; what it printed. The test fails when it does."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD, check=False)
-    if done.returncode:
-        text = f"{done.stdout}\n{done.stderr}"[-3000:]
-        pytest.fail(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{text}", pytrace=False)
-    return done.stdout
+    """Run a step of a build in ``folder``; what it printed. The test fails when it does, three times: steps fetch
+    packages, and registries have their moments."""
+    for pause in _PAUSES:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD, check=False)
+        if not done.returncode:
+            return done.stdout
+        time.sleep(pause)
+    text = f"{done.stdout}\n{done.stderr}"[-3000:]
+    pytest.fail(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{text}", pytrace=False)
