@@ -25,7 +25,7 @@ from meshkit.net import Backoff, BackoffPolicy
 from meshkit.observe.log import event_logger
 
 from .credentials import read_token
-from .debug_page import REACH, PageFailed, debug_source, read_pages
+from .debug_page import REACH, PageFailed, debug_source, fetch_pages
 from .interface_map import LABEL, read_map
 from .options import DiscoveryOptions
 from .slicing import Slicer
@@ -87,7 +87,7 @@ class PublishedInterfaces:
     async def _look(self) -> Backoff:
         """One look; gives what says when the next is due."""
         try:
-            pages = await asyncio.to_thread(read_pages, self._source, self._headers())
+            pages = await fetch_pages(self._source, self._headers())
             await self._slicer.run(self._take(pages))
         except (PageFailed, ConfigError) as error:
             self._fail(str(error))

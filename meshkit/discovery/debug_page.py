@@ -1,13 +1,16 @@
 """istiod's debug page of its clients: where it is, and how to get it, by the standard library (pilot/pkg/xds/debug.go).
 
-This runs in a thread, a few times an hour at most, so it has no part in our own engine.
+This runs in a thread of its own, a few times an hour at most, so it has no part in our own engine.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,7 +21,7 @@ from .options import DiscoveryOptions
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
 
-__all__ = ["REACH", "DebugSource", "PageFailed", "debug_source", "read_pages"]
+__all__ = ["REACH", "DebugSource", "PageFailed", "debug_source", "fetch_pages", "read_pages"]
 
 _PAGE = "/debug/adsz"
 _PORT = 15014  # of istiod's Service; its pods also have the page on 8080
@@ -73,6 +76,22 @@ def debug_source(options: DiscoveryOptions) -> DebugSource:
     return DebugSource(parts.scheme == "https", parts.hostname, number, parts.path.rstrip("/") or _PAGE)
 
 
+async def fetch_pages(source: DebugSource, headers: dict[str, str]) -> list[str]:
+    """`read_pages` in a thread that nobody waits for: an end of the loop, or of the process, waits for the threads of
+    `asyncio.to_thread`, however long a page hangs."""
+    pages: Future[list[str]] = Future()
+
+    def read() -> None:
+        try:
+            pages.set_result(read_pages(source, headers))
+        except BaseException as error:
+            pages.set_exception(error)
+
+    pages.set_running_or_notify_cancel()  # who waits may go; the thread ends by itself
+    Thread(target=read, name="meshkit-debug-page", daemon=True).start()
+    return await asyncio.wrap_future(pages)
+
+
 def read_pages(source: DebugSource, headers: dict[str, str]) -> list[str]:
     """The page of each address of the host: each istiod knows its own clients only. One that cannot be reached has
     none. Raises PageFailed if all are like that, or if any gives something else."""
@@ -116,8 +135,8 @@ def _get(source: DebugSource, host: str, headers: dict[str, str]) -> str:
 
 def _answer(connection: HTTPConnection, source: DebugSource, headers: dict[str, str]) -> str:
     connection.request("GET", source.path, headers={"Host": f"{source.host}:{source.port}", **headers})
-    response = connection.getresponse()
-    text = _read(response)
+    with connection.getresponse() as response:  # it holds the socket, whoever closes the connection
+        text = _read(response)
     if response.status != 200:
         said = text[:200].strip().partition("\n")[0]
         raise PageFailed(f"{response.status} {said or response.reason}; {_NEXT.get(response.status, REACH)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from math import inf
 from pathlib import Path
@@ -201,11 +202,15 @@ def _read(item: Field[Any], value: Any, where: str) -> Any:
 
 
 def _local_ip(control_plane: str) -> str:
-    """The source address that packets to the control plane would have; loopback where there is no route."""
+    """The source address that packets to the control plane would have, rather one of IPv4; loopback where there is no
+    route."""
     host, _, port = control_plane.rpartition(":")
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # connect() on UDP sends nothing
-            probe.connect((host, int(port)))
-            return str(probe.getsockname()[0])
+        places = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
     except (OSError, ValueError):
         return "127.0.0.1"
+    for family, kind, protocol, _, place in sorted(places, key=lambda found: found[0] is not socket.AF_INET):
+        with suppress(OSError), socket.socket(family, kind, protocol) as probe:
+            probe.connect(place)  # of UDP sends nothing
+            return str(probe.getsockname()[0])
+    return "127.0.0.1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,6 +55,11 @@ class DebugServer:
         await writer.wait_closed()
 
 
+def nobody_reads() -> bool:
+    """Whether the threads that read pages have ended."""
+    return all(thread.name != "meshkit-debug-page" for thread in threading.enumerate())
+
+
 @asynccontextmanager
 async def debug_server() -> AsyncIterator[DebugServer]:
     made = DebugServer()
@@ -61,6 +67,7 @@ async def debug_server() -> AsyncIterator[DebugServer]:
     made.port = server.sockets[0].getsockname()[1]
     async with server:
         yield made
+        await until(nobody_reads)
 
 
 @asynccontextmanager
@@ -87,6 +94,30 @@ async def test_nothing_is_read_until_somebody_asks() -> None:
         assert not server.asked
         strategy.locate(GREETER)
         await until(lambda: server.asked)
+
+
+async def test_a_page_that_hangs_holds_up_no_end() -> None:
+    """Neither that of who reads it, nor that of the loop, which waits for its own threads."""
+    asked, enough = asyncio.Event(), asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await enough.wait()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        strategy = PublishedInterfaces(DiscoveryOptions(debug_url=f"http://127.0.0.1:{port}"))
+        strategy.locate(GREETER)
+        async with Scope("test") as scope:
+            scope.start(strategy.run())
+            await asyncio.wait_for(asked.wait(), 5)
+        async with asyncio.timeout(3):  # the page's own patience is longer
+            await asyncio.get_running_loop().shutdown_default_executor()
+        enough.set()
+        await until(nobody_reads)
 
 
 async def test_an_interface_that_comes_later_is_found_and_a_gone_one_is_not() -> None:

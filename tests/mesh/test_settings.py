@@ -14,6 +14,20 @@ def test_without_any_setting_the_control_plane_is_the_local_one() -> None:
     assert settings.ip == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("control_plane", "ip"),
+    [
+        ("127.0.0.1:15010", "127.0.0.1"),
+        ("[::1]:15010", "::1"),
+        ("localhost:15010", "127.0.0.1"),
+        ("unix:/run/xds", "127.0.0.1"),
+        ("nowhere.invalid:15010", "127.0.0.1"),
+    ],
+)
+def test_the_address_is_that_of_the_way_to_the_control_plane(control_plane: str, ip: str) -> None:
+    assert load_settings({"control_plane": control_plane}, {}).ip == ip
+
+
 def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
     environment = {"MESHKIT_SERVICE": "env", "MESHKIT_NAMESPACE": "prod", "MESHKIT_LABELS": "version=v1, zone=a"}
     settings = load_settings({"service": "arg", "namespace": None}, environment)
