@@ -123,8 +123,8 @@ class One:
 def test_runs_are_a_tuple_in_all_but_name() -> None:
     memo, plain = Memo(), tuple(items(150))
     (group,) = CODEC.decode(CODEC.encode(top([*plain])), None, memo).groups
-    runs = group.items
-    assert isinstance(runs, Runs) and [len(run.items) for run in runs.runs] == [64, 64, 22]
+    runs: Runs[Item] = group.items
+    assert type(runs) is Runs and [len(run.items) for run in runs.runs] == [64, 64, 22]
     assert (len(runs), list(runs), repr(runs), hash(runs)) == (150, [*plain], repr(plain), hash(plain))
     assert runs == plain and plain == runs and runs != plain[1:] and bool(runs)
     for index in (0, 63, 64, 149, -1, -150):
