@@ -1,7 +1,7 @@
 """Opening streams, and the short way of what most of them are: a unary call, whole.
 
-Its request is two frames and its reply three. Where they are the usual ones (header blocks seen before, one message
-within the windows, all of it in one piece) each is written in one step here, and as many as came one after the other
+Its request is two frames and its reply three. Where they are the usual ones (one message within the windows, all of it
+in one piece) each is written in one step here, once its headers were encoded, and as many as came one after the other
 are read in one. The same in any other form takes the frames' own ways (`Sending`, `Receiving`), with the same result.
 """
 
@@ -16,6 +16,7 @@ from meshkit.metadata import RawHeaders
 from .codes import DATA, END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MAX_WINDOW, MIN_FRAME_SIZE, Role
 from .events import UnaryRequests, UnaryResponses
 from .faults import HeadersTooLarge, StreamsExhausted
+from .headers import HeaderBlock
 from .hpack_table import OVERHEAD
 from .limits import Limits
 from .messages import PREFIX
@@ -145,7 +146,7 @@ class Calls(Receiving):
     # -- reading
 
     def _whole_requests(self, buffer: bytes, at: int) -> int:
-        """Take the requests that begin at ``at``, each a header block seen before with all of the DATA behind it. Gives
+        """Take the requests that begin at ``at``, each a header block with all of the DATA behind it. Gives
         where the first frame begins that is not one of these: it goes the frames' own way."""
         calls: list[tuple[Stream, RawHeaders, bytes]] = []
         streams, limits, size_of_buffer = self.streams, self.limits, len(buffer)
@@ -156,7 +157,8 @@ class Calls(Receiving):
             end = start + (head >> 8)
             if head & 255 != HEADERS or flags != END_HEADERS or end + _BEFORE > size_of_buffer:
                 break
-            block = self._initial.get(buffer[start:end])
+            raw = buffer[start:end]
+            block = self._initial.get(raw) or self._read_ahead(not calls, raw, self._initial)
             if block is None or not block.plain:
                 break
             head, last, of_stream, flag, length = _unpack_message(buffer, end)
@@ -185,6 +187,7 @@ class Calls(Receiving):
             at = after
         if calls:
             self._events.append(UnaryRequests(calls))
+            self._ahead.clear()
             self._useful += 2 * len(calls)
             self.highest_id = last_id
             self._recv_window = window
@@ -202,7 +205,8 @@ class Calls(Receiving):
             end = start + (head >> 8)
             if head & 255 != HEADERS or flags != END_HEADERS or end + _BEFORE > size_of_buffer:
                 break
-            block = self._initial.get(buffer[start:end])
+            raw = buffer[start:end]
+            block = self._initial.get(raw) or self._read_ahead(not calls, raw, self._initial)
             stream = streams.get(stream_id)
             if block is None or not block.plain or stream is None:
                 break
@@ -227,14 +231,11 @@ class Calls(Receiving):
             head, last, of_stream = _unpack_head(buffer, after)
             start = after + _FRAME
             after = start + (head >> 8)
-            trailers = self._trailing.get(buffer[start:after])
-            if (
-                trailers is None
-                or head & 255 != HEADERS
-                or last != _LAST
-                or of_stream != stream_id
-                or after > size_of_buffer
-            ):
+            if head & 255 != HEADERS or last != _LAST or of_stream != stream_id or after > size_of_buffer:
+                break
+            raw = buffer[start:after]
+            trailers = self._trailing.get(raw) or self._read_ahead(not calls, raw, self._trailing, block)
+            if trailers is None or trailers.malformed:
                 break
             window -= size
             stream.block = block
@@ -244,8 +245,20 @@ class Calls(Receiving):
             at = after
         if calls:
             self._events.append(UnaryResponses(calls))
+            self._ahead.clear()
             self._useful += 3 * len(calls)
             self._recv_window = window
             if window * 2 < self._window:
                 self._credit_connection()
         return at
+
+    def _read_ahead(
+        self, first: bool, raw: bytes, known: dict[bytes, HeaderBlock], *before: HeaderBlock
+    ) -> HeaderBlock | None:
+        """Read a block that is not remembered before it is sure that its frame is taken here: where it is not, the
+        frame's own way finds it, and those ``before`` it, read. None unless it belongs to the ``first`` call told."""
+        if not first or len(raw) > MIN_FRAME_SIZE:
+            return None
+        block = self._decode(raw, known)
+        self._ahead = [*before, block]
+        return block

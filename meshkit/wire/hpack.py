@@ -1,8 +1,9 @@
 """HPACK (RFC 7541): header blocks to fields and back.
 
 Our encoder indexes nothing: it names static entries and writes the rest as literals, so that equal headers are equal
-blocks and each distinct one is encoded once (`Encoder`). A decoder likewise remembers blocks that neither read nor
-change the dynamic table (`Decoder`): they mean the same whenever they come.
+blocks and each distinct one is encoded once (`Encoder`). Other encoders fill the dynamic table with the first calls of
+a connection and name its entries afterwards, in one octet each: blocks begin with a run of those, or are one, and the
+decoder takes a run at once (`Decoder`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from meshkit.metadata import RawHeaders
 
 from .codes import ErrorCode
 from .faults import ConnectionFault
-from .hpack_table import OVERHEAD, STATIC, STATIC_FIELDS, STATIC_NAMES, DynamicTable
+from .hpack_table import OVERHEAD, STATIC, STATIC_FIELDS, STATIC_NAMES, Table
 from .huffman import HuffmanError, huffman_decode
 
 __all__ = ["Decoder", "Encoder", "HeaderListTooLarge"]
 
 _STATIC_LENGTH: Final = len(STATIC)
+_INDICES: Final = bytes([octet & 127 if 0x80 < octet < 0xFF else 0 for octet in range(256)])  # of indexed fields (6.1)
 _BOMB: Final = 4  # times the limit: not an application's mistake any more
 
 
@@ -110,26 +112,38 @@ def _literal_name(name: bytes) -> bytes:
 class Decoder:
     """Blocks to fields, within ``max_list`` bytes (each field counted with 32 more)."""
 
-    __slots__ = ("_max_list", "_same", "_table")
+    __slots__ = ("_bomb", "_fields", "_lasting", "_max_list", "_table")
 
     def __init__(self, table_size: int, max_list: int) -> None:
-        self._table = DynamicTable(table_size)
+        self._table = Table(table_size)
+        self._fields = self._table.fields
         self._max_list = max_list
-        self._same = True
+        self._bomb = _BOMB * max_list
+        self._lasting = True
 
     def decode(self, block: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
-        """The fields, and whether the block left the dynamic table as it was.
+        """The fields, and whether the same block means them at any time: it neither read nor changed the dynamic table.
 
         Raises ConnectionFault (COMPRESSION_ERROR; ENHANCE_YOUR_CALM for a bomb) and HeaderListTooLarge.
         """
-        self._same = True
+        indices = block.translate(_INDICES)
+        run = indices.find(0)
+        if run >= 0:
+            indices = indices[:run]
+        if len(indices) * OVERHEAD > self._bomb:
+            raise _too_large(len(indices) * OVERHEAD)
+        self._lasting = max(indices, default=0) < _STATIC_LENGTH
         try:
-            fields, size = self._fields(block, self._size_updates(block))
+            entries = self._fields
+            fields = [entries[index] for index in indices]
+            size = len(indices) * self._table.largest  # at most; counted where that is not surely allowed
+            if run >= 0:
+                size = self._rest(block, run or self._size_updates(block), fields, size)
         except (IndexError, HuffmanError) as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"HPACK: {error}") from None
-        if size > self._max_list:
-            raise HeaderListTooLarge
-        return tuple(fields), self._same
+        if size > self._max_list and (size := _list_size(fields)) > self._max_list:
+            raise _too_large(size) if size > self._bomb else HeaderListTooLarge
+        return tuple(fields), self._lasting
 
     def _size_updates(self, block: bytes) -> int:
         """Section 4.2: only at the start of a block. Gives where the fields begin."""
@@ -139,18 +153,17 @@ class Decoder:
             if size > self._table.limit:
                 raise IndexError(f"table size update to {size}, over the limit of {self._table.limit}")
             self._table.resize(size)
-            self._same = False
+            self._lasting = False
         return at
 
-    def _fields(self, block: bytes, at: int) -> tuple[list[tuple[bytes, bytes]], int]:
-        """The fields from ``at`` on as far as the limit allows, and the size of all of them."""
-        fields: list[tuple[bytes, bytes]] = []
-        end, size, most = len(block), 0, self._max_list
+    def _rest(self, block: bytes, at: int, fields: list[tuple[bytes, bytes]], size: int) -> int:
+        """Add the fields from ``at`` on. ``size`` is what those before come to at most; gives the same of all."""
+        end = len(block)
         while at < end:
             first = block[at]
             if first & 0x80:  # indexed (6.1)
                 index, at = (first & 127, at + 1) if first != 0xFF else decode_integer(block, at, 7)
-                name, value = STATIC[index] if 0 < index < _STATIC_LENGTH else self._entry(index)
+                field = self._entry(index)
             elif first & 0x60 == 0x20:
                 raise IndexError("a table size update is not at the start of its block")
             else:  # a literal with indexing (6.2.1; prefix of 6 bits), without (6.2.2), never indexed (6.2.3)
@@ -159,30 +172,45 @@ class Decoder:
                 if index == mask:
                     index, at = decode_integer(block, at - 1, mask.bit_length())
                 if index:
-                    name = (STATIC[index] if index < _STATIC_LENGTH else self._entry(index))[0]
+                    name = self._entry(index)[0]
                 else:
-                    name, at = decode_string(block, at)
+                    length = block[at]
+                    if length < 127 and at + length < end:  # short and not Huffman-coded
+                        at += 1 + length
+                        name = block[at - length : at]
+                    else:
+                        name, at = decode_string(block, at)
                 length = block[at]
-                if length < 127 and at + length < end:  # short and not Huffman-coded
+                if length < 127 and at + length < end:
                     at += 1 + length
                     value = block[at - length : at]
                 else:
                     value, at = decode_string(block, at)
+                field = (name, value)
                 if mask == 0x3F:
-                    self._table.add((name, value))
-                    self._same = False
-            size += len(name) + len(value) + OVERHEAD
-            if size <= most:
-                fields.append((name, value))
-            elif size > _BOMB * most:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"a header list of more than {size} bytes")
-        return fields, size
+                    self._table.add(field)
+                    self._lasting = False
+            fields.append(field)
+            size += len(field[0]) + len(field[1]) + OVERHEAD
+            if size > self._bomb and (size := _list_size(fields)) > self._bomb:
+                raise _too_large(size)
+        return size
 
     def _entry(self, index: int) -> tuple[bytes, bytes]:
-        """An entry of the dynamic table (section 2.3.3)."""
-        if index < _STATIC_LENGTH:
-            raise IndexError(f"index {index}")
-        return self._table[index - _STATIC_LENGTH]
+        """An entry of either table (section 2.3.3)."""
+        if index >= _STATIC_LENGTH:
+            self._lasting = False
+        elif not index:
+            raise IndexError("index 0")
+        return self._fields[index]
+
+
+def _list_size(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum([len(name) + len(value) for name, value in fields]) + OVERHEAD * len(fields)
+
+
+def _too_large(size: int) -> ConnectionFault:
+    return ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"a header list of {size} bytes or more")
 
 
 def decode_integer(block: bytes, at: int, bits: int) -> tuple[int, int]:

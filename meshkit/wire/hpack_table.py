@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
-__all__ = ["STATIC", "STATIC_FIELDS", "STATIC_NAMES", "DynamicTable"]
+__all__ = ["STATIC", "STATIC_FIELDS", "STATIC_NAMES", "Table"]
 
 OVERHEAD: Final = 32  # section 4.1: what an entry counts beside its name and value
 
@@ -78,31 +77,32 @@ STATIC_FIELDS: Final[dict[tuple[bytes, bytes], int]] = {
     field: index for index, field in enumerate(STATIC) if index and field[1]
 }
 STATIC_NAMES: Final[dict[bytes, int]] = {field[0]: index for index, field in reversed(list(enumerate(STATIC))) if index}
+_LARGEST_STATIC: Final = max([len(name) + len(value) + OVERHEAD for name, value in STATIC])
 
 
-class DynamicTable:
-    """The newest entry first. ``limit`` is the size allowed by our SETTINGS, ``most`` what the encoder chose of it."""
+class Table:
+    """Both tables as the one index space that blocks use (section 2.3.3): the static entries, then the dynamic ones,
+    the newest first. ``fields[0]`` stands for no field. ``limit`` is the size that our SETTINGS allow, ``most`` what
+    the encoder chose of it; no entry there has been larger than ``largest``."""
 
-    __slots__ = ("_entries", "_size", "limit", "most")
+    __slots__ = ("_size", "fields", "largest", "limit", "most")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.most = limit
+        self.largest = _LARGEST_STATIC
+        self.fields: list[tuple[bytes, bytes]] = list(STATIC)
         self._size = 0
-        self._entries: deque[tuple[bytes, bytes]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __getitem__(self, index: int) -> tuple[bytes, bytes]:
-        """The entry of an index after the static table's; IndexError if there is none."""
-        return self._entries[index]
 
     def add(self, field: tuple[bytes, bytes]) -> None:
         """Insert an entry, evicting old ones; one larger than the table empties it (section 4.4)."""
-        self._entries.appendleft(field)
-        self._size += len(field[0]) + len(field[1]) + OVERHEAD
-        self._evict()
+        self.fields.insert(len(STATIC), field)
+        size = len(field[0]) + len(field[1]) + OVERHEAD
+        if size > self.largest:
+            self.largest = size
+        self._size += size
+        if self._size > self.most:
+            self._evict()
 
     def resize(self, most: int) -> None:
         """The encoder's table size update (section 6.3); ``most`` is within ``limit``."""
@@ -111,5 +111,5 @@ class DynamicTable:
 
     def _evict(self) -> None:
         while self._size > self.most:
-            name, value = self._entries.pop()
+            name, value = self.fields.pop()
             self._size -= len(name) + len(value) + OVERHEAD

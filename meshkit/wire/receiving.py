@@ -2,12 +2,12 @@
 a stream (5.1) and to windows (5.2).
 
 The way of an ordinary frame is short: a header block that was seen before, a DATA frame that is one message. Everything
-else takes the long way beside it.
+else takes the long way beside it. A block is remembered only if it neither reads nor changes the dynamic table: such a
+block means the same whenever it comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -16,7 +16,7 @@ from .codes import END_HEADERS, END_STREAM, PADDED, WITH_PRIORITY, ErrorCode, Ro
 from .control import NEVER, Control
 from .events import Body, HalfClosed, Headers, Message, Messages, Trailers
 from .faults import ConnectionFault, StreamFault
-from .headers import HeaderBlock, check_request, check_response, check_trailers
+from .headers import REQUESTS, RESPONSES, TRAILERS, HeaderBlock
 from .hpack import Decoder, HeaderListTooLarge
 from .limits import Limits
 from .messages import PREFIX, add_pieces, whole
@@ -47,9 +47,10 @@ class Receiving(Control):
         self._initial: dict[bytes, HeaderBlock] = {}
         self._trailing: dict[bytes, HeaderBlock] = {}
         self._seen: set[int] = set()
-        self._check_initial: Callable[..., HeaderBlock] = check_request if self._is_server else check_response
+        self._check_initial = REQUESTS if self._is_server else RESPONSES
         self._open_block: tuple[int, int, list[bytes]] | None = None  # stream, flags, fragments
         self._header_by = NEVER
+        self._ahead: list[HeaderBlock] = []  # read already, of the next HEADERS frames
         self._unusual = True  # not every frame may come now: before SETTINGS, inside of a header block
         self._window = max(limits.connection_window, codes.DEFAULT_WINDOW)
         self._recv_window = self._window
@@ -207,15 +208,16 @@ class Receiving(Control):
         raw = buffer[start:end]
         self._useful += 1
         stream = self.streams.get(stream_id)
+        known = self._initial if stream is None or stream.block is None else self._trailing
+        block = self._ahead.pop(0) if self._ahead else known.get(raw) or self._decode(raw, known)
         if stream is None:
-            self._request(flags, stream_id, self._initial.get(raw) or self._decode(raw, self._initial))
+            self._request(flags, stream_id, block)
         elif stream.state & 2:
-            self._decode(raw, self._trailing)
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after END_STREAM")
         elif stream.block is not None:
-            self._trailers(flags, stream, self._trailing.get(raw) or self._decode(raw, self._trailing))
+            self._trailers(flags, stream, block)
         else:
-            self._response(flags, stream, self._initial.get(raw) or self._decode(raw, self._initial))
+            self._response(flags, stream, block)
 
     def _special_headers(self, flags: int, stream_id: int, buffer: bytes, start: int, end: int) -> None:
         """HEADERS with padding or priority, or whose block goes on in CONTINUATION."""
@@ -248,19 +250,13 @@ class Receiving(Control):
             self._on_headers(first & END_STREAM | END_HEADERS, stream_id, block, 0, len(block))
 
     def _decode(self, raw: bytes, known: dict[bytes, HeaderBlock]) -> HeaderBlock:
-        """Read a block that is not remembered.
-
-        What a block means depends on its bytes and on the dynamic table only, so it is remembered until the table
-        changes: real clients name the same entries of it in every request."""
+        """Read a block that is not remembered; nor will it be, if it has to do with the dynamic table."""
         try:
-            fields, same = self._decoder.decode(raw)
+            fields, lasting = self._decoder.decode(raw)
         except HeaderListTooLarge:
-            self._forget_blocks()
             return _TOO_LARGE
-        block = check_trailers(fields) if known is self._trailing else self._check_initial(fields)
-        if not same:
-            self._forget_blocks()
-        elif len(raw) <= _LONGEST_BLOCK and not block.malformed:
+        block = TRAILERS(fields) if known is self._trailing else self._check_initial(fields)
+        if lasting and len(raw) <= _LONGEST_BLOCK and not block.malformed:
             self._remember(raw, block, known)
         return block
 
@@ -275,10 +271,6 @@ class Receiving(Control):
         if len(known) >= _REMEMBERED_BLOCKS:
             known.clear()  # blocks that differ each time push out those that repeat, which soon are back
         known[raw] = block
-
-    def _forget_blocks(self) -> None:
-        self._initial.clear()
-        self._trailing.clear()
 
     def _request(self, flags: int, stream_id: int, block: HeaderBlock) -> None:
         """HEADERS on a stream that is not open: a new request, or something that is not allowed (section 5.1)."""

@@ -2,10 +2,14 @@
 
 from dataclasses import fields
 
+import hpack
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshkit.wire import Connection, Limits, PingReceived, Role, UnaryRequests, UnaryResponses
 from tests.support.engines import OK, REQUEST, RESPONSE, apart, exchange, pair
+from tests.support.h2peer import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, frame, settings
 
 SMALL = Limits(stream_window=65_535, connection_window=65_535, max_receive_message=100, max_concurrent_streams=2)
 SIZES = (0, 1, 20, 100, 101, 16_379, 16_380, 65_530, 70_000)
@@ -13,7 +17,7 @@ OUR_STATE = ("queued", "output_size", "data_sent", "_send_window", "_recv_window
 
 
 def warm(limits: Limits | None = None) -> tuple[Connection, Connection]:
-    """Two engines that have seen two calls alike, and so know their header blocks."""
+    """Two engines that have seen two calls alike, and so remember their header blocks."""
     client, server = pair(limits, limits)
     ask(client, server, False, b"")
     ask(client, server, False, b"")
@@ -167,3 +171,68 @@ def test_a_stream_identifier_that_went_before_is_a_fault():
     write_request(client, True, b"again")
     server.receive(client.take_output(), 0.0)
     assert "closed" in server.termination
+
+
+SHORT = Limits(max_header_list_size=1000)
+
+
+def indexing(lists) -> bytes:
+    """HEADERS and DATA of calls as clients with a dynamic table write them."""
+    peer = hpack.Encoder()
+    calls = [
+        frame(HEADERS, END_HEADERS, 2 * turn + 1, peer.encode(fields))
+        + frame(DATA, END_STREAM, 2 * turn + 1, b"\0" * 5)
+        for turn, fields in enumerate(lists)
+    ]
+    return b"".join(calls)
+
+
+MORE = [(), ((b"grpc-timeout", b"1S"),), ((b"x", b"1"),), ((b"x", b"2"),), ((b"connection", b"close"),)]
+MORE += [((b"content-length", b"5"),), ((b"content-length", b"6"),), ((b"x", b"y" * 600),), ((b"z", b"y" * 1100),)]
+
+
+@given(st.lists(st.integers(0, len(MORE) - 1), max_size=30))
+def test_requests_of_clients_with_a_dynamic_table_are_the_same_in_one_piece(added):
+    one, other = Connection(Role.SERVER, SHORT), Connection(Role.SERVER, SHORT)
+    for server in (one, other):
+        server.receive(PREFACE + settings(), 0.0)
+    compare(one, other, indexing([(*REQUEST, *MORE[index]) for index in added]))
+    assert one.take_output() == other.take_output()
+
+
+ENDS = [
+    OK,
+    (*OK, (b"grpc-message", b"")),
+    (*OK, (b"x", b"1")),
+    (*OK, (b":status", b"200")),
+    (*OK, (b"x", b"y" * 1100)),
+]
+
+
+BEGINS = [RESPONSE, (*RESPONSE, (b"x", b"1")), RESPONSE[:1], ((b":status", b"503"), RESPONSE[1])]
+
+
+@given(st.lists(st.tuples(st.integers(0, len(BEGINS) - 1), st.integers(0, len(ENDS) - 1)), max_size=20))
+def test_replies_of_servers_with_a_dynamic_table_are_the_same_in_one_piece(replies):
+    one, other, peer = Connection(Role.CLIENT, SHORT), Connection(Role.CLIENT, SHORT), hpack.Encoder()
+    for client in (one, other):
+        client.receive(settings(), 0.0)
+        for _ in replies:
+            write_request(client, True, b"")
+    data = b"".join(
+        frame(HEADERS, END_HEADERS, 2 * turn + 1, peer.encode(BEGINS[begin]))
+        + frame(DATA, 0, 2 * turn + 1, b"\0" * 5)
+        + frame(HEADERS, END_HEADERS | END_STREAM, 2 * turn + 1, peer.encode(ENDS[end]))
+        for turn, (begin, end) in enumerate(replies)
+    )
+    compare(one, other, data)
+    assert one.take_output() == other.take_output()
+
+
+def test_calls_of_clients_with_a_dynamic_table_are_told_whole_and_not_remembered():
+    server = Connection(Role.SERVER)
+    server.receive(PREFACE + settings(), 0.0)
+    data = indexing([REQUEST] * 4)
+    events = server.receive(data, 0.0)
+    assert [type(event) for event in events] == [UnaryRequests] * 4
+    assert not server._initial  # nothing that reads the dynamic table is remembered

@@ -148,24 +148,31 @@ def test_garbage_is_read_as_the_library_reads_it_or_refused(blocks):
 
 
 @pytest.mark.parametrize(
-    "block, same",
+    "block, lasting",
     [
         ("82", True),
         ("040c2f73616d706c652f70617468", True),
         ("100870617373776f726406736563726574", True),
         ("400a637573746f6d2d6b65790d637573746f6d2d686561646572", False),  # adds to the table
         ("3f3f", False),  # resizes it
+        ("82be", False),  # reads it: an indexed field
+        ("040182be", False),  # a literal, then an indexed field
+        ("7e0162", False),  # a literal whose name is read from it
+        ("0f2f0162", False),
+        ("82ff00", False),  # an index of several octets
     ],
 )
-def test_whether_a_block_leaves_the_table_as_it_was(block, same):
-    assert Decoder(4096, 65536).decode(bytes.fromhex(block))[1] is same
+def test_whether_a_block_has_to_do_with_the_dynamic_table(block, lasting):
+    decoder = Decoder(4096, 65536)
+    decoder.decode(b"\x40\x01a\x01x" * 100)
+    assert decoder.decode(bytes.fromhex(block))[1] is lasting
 
 
 def test_a_block_may_read_the_table():
     decoder = Decoder(4096, 65536)
     decoder.decode(bytes.fromhex("400a637573746f6d2d6b65790d637573746f6d2d686561646572"))
-    assert decoder.decode(b"\xbe") == (((b"custom-key", b"custom-header"),), True)
-    assert decoder.decode(b"\x0f\x2f\x01v") == (((b"custom-key", b"v"),), True)
+    assert decoder.decode(b"\xbe") == (((b"custom-key", b"custom-header"),), False)
+    assert decoder.decode(b"\x0f\x2f\x01v") == (((b"custom-key", b"v"),), False)
 
 
 @pytest.mark.parametrize(
@@ -222,3 +229,21 @@ def test_the_memory_of_an_encoder_is_bounded():
         assert tracemalloc.get_traced_memory()[0] < 1 << 19
     finally:
         tracemalloc.stop()
+
+
+@given(st.lists(FIELDS, min_size=1, max_size=8), st.integers(0, 4000))
+def test_the_limit_is_exact_whatever_the_table_holds(lists, limit):
+    """A run of indexed fields is first held against a bound; what is refused is what is really too large."""
+    peer, decoder = hpack.Encoder(), Decoder(4096, limit)
+    for fields in [*lists, *lists]:
+        size = sum(len(name) + len(value) + 32 for name, value in fields)
+        block = peer.encode(fields)
+        if size > 4 * limit:
+            with pytest.raises(ConnectionFault):
+                decoder.decode(block)
+            return
+        if size > limit:
+            with pytest.raises(HeaderListTooLarge):
+                decoder.decode(block)
+        else:
+            assert decoder.decode(block)[0] == tuple(fields)
