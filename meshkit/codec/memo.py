@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, Final, TypeVar, cast, overload
+from typing import Any, Final, TypeVar, overload
 
 __all__ = ["RUN", "Memo", "Part", "Run", "Runs", "take"]
 
@@ -61,7 +61,7 @@ class Runs(Sequence[T]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Runs):
-            return self.runs == other.runs or tuple(self) == tuple(cast("Runs[Any]", other))
+            return self.runs == other.runs or [*self] == [*other]
         return tuple(self) == other
 
     def __hash__(self) -> int:
