@@ -17,12 +17,13 @@ __all__ = ["PHASES", "Phase"]
 @dataclass(frozen=True, slots=True)
 class Phase:
     """``act`` changes something; within ``settle`` seconds of it the calls must begin to satisfy ``holds``, which says
-    what is wrong, or nothing; then all calls of ``watch`` seconds must."""
+    what is wrong, or nothing; then all calls of ``watch`` seconds must. ``settle`` is for a machine that does much
+    else: it takes a fraction of a second on an idle one."""
 
     title: str
     act: Callable[[Stage], Awaitable[None]]
     holds: Callable[[Tally], str]
-    settle: float = 1.0
+    settle: float = 20.0
     watch: float = 1.5
 
 
@@ -79,7 +80,9 @@ def _header_holds(tally: Tally) -> str:
 
 def _split_holds(tally: Tally) -> str:
     count = tally.plain.total()
-    allowed = 3 * math.sqrt(0.1 * 0.9 / max(1, count))
+    allowed = 6 * math.sqrt(0.1 * 0.9 / max(1, count))  # which chance exceeds once in 500 million times
+    if allowed >= 0.1:
+        return f"{count} plain calls are too few to tell 10 % from none"
     if abs(tally.share("v2") - 0.1) > allowed:
         return f"{tally.share('v2'):.1%} of {count} plain calls went to v2, not 10 % within {allowed:.1%}"
     return _admin_to_v2(tally)
@@ -95,7 +98,7 @@ PHASES = (
     Phase("all calls to v1", _all_to_v1, _only("v1", 2)),
     Phase("header user: admin to v2", _header, _header_holds),
     Phase("90/10 by editing the YAML", _split, _split_holds, watch=2.5),
-    Phase("a v1 server killed, and started again", _kill_server, _split_of_all, settle=3.0, watch=2.5),
-    Phase("control plane killed for 5 s, and started again", _kill_control_plane, _only("v1", 2), settle=8.0),
-    Phase("the interface moved to another service", _move, _only("next", 1), settle=3.0),
+    Phase("a v1 server killed, and started again", _kill_server, _split_of_all, watch=2.5),
+    Phase("control plane killed for 5 s, and started again", _kill_control_plane, _only("v1", 2)),
+    Phase("the interface moved to another service", _move, _only("next", 1)),
 )

@@ -14,8 +14,8 @@ from meshkit.errors import MeshkitError
 
 __all__ = ["Processes"]
 
-_START_LIMIT = 20.0
-_STOP_LIMIT = 10.0
+_START_LIMIT = 90.0
+_STOP_LIMIT = 30.0
 
 
 class Processes:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from meshkit.cli.demo.load import Load
+from meshkit.cli.demo.load import Load, Tally
 from meshkit.cli.demo.phases import PHASES, Phase
 from meshkit.cli.demo.rules import ALL_TO_V1, SUBSETS, write_rule
 from meshkit.cli.demo.screen import Screen, screen
@@ -26,8 +26,8 @@ from meshkit.tasks import Scope
 
 __all__ = ["demo"]
 
-_CALL_TIMEOUT = 5.0
-_GLANCE = 0.4  # seconds of calls looked at to see whether a rule is in force
+_CALL_TIMEOUT = 20.0
+_GLANCE = 500  # calls looked at to see whether a rule is in force
 
 
 def demo() -> None:
@@ -102,7 +102,7 @@ async def _run(phase: Phase, stage: Stage, load: Load, show: Screen) -> None:
     await _ticking(phase.act(stage), load, show)
     await _ticking(_settle(phase, load), load, show)
     tally = load.fresh()
-    await _ticking(asyncio.sleep(phase.watch), load, show)
+    await _ticking(_watch(phase, tally), load, show)
     verdict = phase.holds(tally)
     if load.failed > failed:
         verdict = f"{load.failed - failed} calls failed, the last with {load.last_error}"
@@ -117,9 +117,23 @@ async def _settle(phase: Phase, load: Load) -> None:
     limit = clock() + phase.settle
     while clock() < limit:
         tally = load.fresh()
-        await asyncio.sleep(_GLANCE)
+        await _enough(tally, limit - clock())
         if not phase.holds(tally):
             return
+
+
+async def _watch(phase: Phase, tally: Tally) -> None:
+    """Gather the calls of ``phase.watch`` seconds; more where calls are slow, as few of them show nothing."""
+    await asyncio.sleep(phase.watch)
+    await _enough(tally, phase.settle)
+
+
+async def _enough(tally: Tally, limit: float) -> None:
+    """Wait until there are calls enough to judge by, for ``limit`` seconds at most."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + limit
+    while tally.calls < _GLANCE and clock() < end:  # noqa: ASYNC110 (calls end all the time)
+        await asyncio.sleep(0.05)
 
 
 async def _ticking(work: Any, load: Load, show: Screen) -> None:
