@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Generator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshkit.cell import Cell
 from meshkit.codec import finish
@@ -13,8 +13,9 @@ from meshkit.discovery import Discovery, InterfaceWatch, Snapshot, SnapshotState
 from meshkit.mesh.clusters import ClusterRuntime, Plan, Pools
 from meshkit.route import RouteTable
 from meshkit.tasks import Scope
+from meshkit.xds.resources import RetryPolicy
 
-__all__ = ["Clusters", "Interface", "View"]
+__all__ = ["Clusters", "Interface", "Straight", "View"]
 
 _PATHS = 4096  # a client's are its methods; the bound is for callers who make paths up
 _AT_ONCE = 1_000  # endpoints that may be looked at without a pause; each takes about a microsecond
@@ -65,6 +66,13 @@ class Clusters:
         return self._scope.start(work, name=name)
 
 
+class Straight(NamedTuple):
+    """Where all calls of a path go, and how they are tried again."""
+
+    retry: RetryPolicy | None
+    cluster: ClusterRuntime
+
+
 class View:
     """What a call reads, once: where its interface's calls go now. Never changed, only replaced."""
 
@@ -73,15 +81,16 @@ class View:
     def __init__(self, table: RouteTable, clusters: Mapping[str, ClusterRuntime]) -> None:
         self.table = table
         self.clusters = clusters
-        self.straight: dict[str, ClusterRuntime | None] = {}
+        self.straight: dict[str, Straight | None] = {}
         """By path, as `learn` finds them: where every call goes that no rule concerns unless it fails; else None."""
 
     def learn(self, path: str) -> None:
         """Fill in `straight` for ``path``."""
         decision = self.table.always(path)
-        cluster = None if decision is None else decision.straight
+        name = None if decision is None else decision.straight
+        cluster = None if name is None else self.clusters.get(name)
         if len(self.straight) < _PATHS:
-            self.straight[path] = None if cluster is None else self.clusters.get(cluster)
+            self.straight[path] = None if decision is None or cluster is None else Straight(decision.retry, cluster)
 
     def __repr__(self) -> str:
         return f"View({self.table!r}, clusters={list(self.clusters)})"

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from meshkit.errors import Unavailable, error_for
 from meshkit.guard import AttemptOutcome, RetryGuard, pushback_of
 from meshkit.mesh.clusters import ClusterRuntime, Target
-from meshkit.mesh.interfaces import View
+from meshkit.mesh.interfaces import Straight, View
 from meshkit.net import ClientConnection, ConnectionFailed, ConnectionLost, Outcome, Pool
 from meshkit.route import Decision
 from meshkit.rpc import Exchange, UnaryCall, stream_attempt
@@ -102,15 +102,16 @@ class Stack:
         """One unary call with all its attempts: its reply, or the RpcError it ended with."""
         way: Way | None = None
         guard: RetryGuard | None = None
-        target = self._straight(call)
-        if target is None:
+        straight = self._straight(call)
+        target = None if straight is None else straight.cluster.pick()
+        if straight is None or target is None:
             way = self._way_nowait(call) or await self._way(call)
             target = way.pick()
         while True:
             try:
                 attempt = _attempt_nowait(way, call, target)
                 if attempt is None:
-                    way = way or await self._way(call)
+                    way = way or _along(straight, target)
                     attempt = self._attempt(way, call, target)
                 outcome = await attempt
             except (ConnectionFailed, ConnectionLost) as error:
@@ -120,10 +121,7 @@ class Stack:
                 raise
             if outcome.status == 0:
                 return call.reply(outcome)
-            way = way or self._way_nowait(call)
-            if way is None:  # nothing is in force any more that could say where to try again
-                return call.reply(outcome)
-            way.last = way.last or target
+            way = way or _along(straight, target)
             guard = guard or RetryGuard(way.retry, random.random)
             delay = guard.next_delay(_ended(outcome))
             if delay is None or not await _pause(delay, call.deadline):
@@ -155,17 +153,15 @@ class Stack:
 
     # -- interface and route -----------------------------------------------------------------------------------------
 
-    def _straight(self, call: UnaryCall[Any]) -> Target | None:
-        """An endpoint for a call that no rule concerns unless it fails, as most; None where it needs a `Way`."""
+    def _straight(self, call: UnaryCall[Any]) -> Straight | None:
+        """Where a call goes that no rule concerns unless it fails, as most; None for one that needs a `Way` at once."""
         view, path = self._views.get(call.method.service), call.method.path
         if view is None:
             return None
-        cluster = view.straight.get(path)
-        if cluster is not None:
-            return cluster.pick()
-        if path not in view.straight:
+        straight = view.straight.get(path)
+        if straight is None and path not in view.straight:
             view.learn(path)
-        return None
+        return straight
 
     def _way_nowait(self, call: AnyCall) -> Way | None:
         """The way in force; None where the interface has no view, or the cluster no endpoints: `_way` then waits."""
@@ -226,6 +222,14 @@ def _attempt_nowait(way: Way | None, call: UnaryCall[Any], target: Target | None
         return None
     connection = target.pool.ready_nowait()
     return None if connection is None else call.start(connection, target)
+
+
+def _along(straight: Straight | None, target: Target | None) -> Way:
+    """The way of a call that went straight to ``target``, once it needs one."""
+    assert straight is not None
+    way = Way(*straight)
+    way.last = target
+    return way
 
 
 def _decide(view: View, call: AnyCall) -> Way | None:

@@ -12,11 +12,11 @@ import pytest
 
 from meshkit.errors import DeadlineExceeded, Unavailable
 from meshkit.mesh import Mesh
-from meshkit.rpc import CallOptions
+from meshkit.rpc import CallOptions, Context
 from tests.support.echo_service import EchoService
 from tests.support.gen.echo.v1 import EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoClient
-from tests.support.gen.helloworld.v1 import HelloRequest
+from tests.support.gen.helloworld.v1 import HelloReply, HelloRequest
 from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.waiting import until
 from tests.support.world import Greeter, control_plane, greeter, subsets, weights, who_answers, write_rule
@@ -150,6 +150,41 @@ async def test_calls_wait_while_the_only_provider_restarts(tmp_path: Path, ruled
         async with greeter(plane.port, "v1-new"):
             await asyncio.gather(*callers)  # raises if one call failed
         assert set(answers) == {"v1-old", "v1-new"}
+
+
+class _Leaving(Greeter):
+    """Holds the calls of Ada, and turns them away when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("v1-old")
+        self.taken = asyncio.Event()
+        self.leave = asyncio.Event()
+
+    async def say_hello(self, request: HelloRequest, ctx: Context, /) -> HelloReply:
+        if request != ADA:
+            return await super().say_hello(request, ctx)
+        self.taken.set()
+        await self.leave.wait()
+        raise Unavailable("not any more")
+
+
+async def test_a_call_that_is_turned_away_when_nobody_else_is_left_waits_for_the_next_one(tmp_path: Path) -> None:
+    leaving = _Leaving()
+    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=30) as mesh:
+        client = GreeterClient(mesh)
+        async with AsyncExitStack() as provider:
+            there = await provider.enter_async_context(Mesh(f"127.0.0.1:{plane.port}", service="greeter"))
+            await provider.enter_async_context(there.serving(leaving))
+            for _ in range(2):  # the way that later calls take is known from then on
+                await client.say_hello(HelloRequest(name="Bob"))
+            call = asyncio.create_task(client.say_hello(ADA))
+            await leaving.taken.wait()
+            closing = asyncio.create_task(provider.aclose())
+            await until(lambda: not mesh._views)
+            leaving.leave.set()
+            await closing
+        async with greeter(plane.port, "v1-new"):
+            assert (await call).message == "v1-new"
 
 
 async def test_without_a_control_plane_the_error_names_it(tmp_path: Path) -> None:
