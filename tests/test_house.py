@@ -36,14 +36,20 @@ FORBIDDEN = (
     "yaml",
     "meshkit.control",
     "meshkit.cli",
+    "meshkit.discovery.local",
+    "meshkit.mesh.membership",
+    "meshkit.mesh.serving",
     "meshkit.net.server",
     "meshkit.net.server_stream",
     "meshkit.rpc.compat.handlers",
     "meshkit.rpc.server",
     "meshkit.rpc.reflection",
+    "meshkit.trust",
+    "meshkit.xds.listeners",
+    "meshkit.xds.listener_tables",
     "meshkit_codegen",
 )
-MOST_MODULES = 185  # of meshkit and of what it brings along; 176 at the time of writing
+MOST_MODULES = 180  # of meshkit and of what it brings along; 177 at the time of writing
 _PLAIN_CLIENT = """
 import asyncio, sys
 import meshkit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from meshkit.cell import Cell
 from meshkit.net import Resolver, system_resolver
@@ -14,7 +15,6 @@ from meshkit.xds import CLUSTERS, ROUTES, WILDCARD, Node, ResourceType, Verdict,
 from .assembly import Naming
 from .cache import InterfaceCache
 from .dns import DNS, HostNames
-from .local import LocalPorts, LocalWatch
 from .node import Registration, build_node
 from .options import DiscoveryOptions
 from .patience import Patience
@@ -23,6 +23,9 @@ from .slicing import Slicer
 from .strategy import HostPort, Strategy, make_strategies
 from .stream import AdsStream, StreamStatistics
 from .watch import InterfaceStatistics, InterfaceWatch
+
+if TYPE_CHECKING:
+    from .local import LocalPorts, LocalWatch
 
 __all__ = ["Discovery", "DiscoveryStatistics"]
 
@@ -73,7 +76,7 @@ class Discovery:
         self._reminder = Reminder(
             self._machine, self._cache.subscriptions, options.reminders, options.clock, self._stream.poke
         )
-        self._locals = LocalPorts(self._machine, self._cache.subscriptions, self._naming, options.listener_template)
+        self._locals: LocalPorts | None = None
 
     def __repr__(self) -> str:
         return f"Discovery({self._stream!r}, {self._machine!r})"
@@ -121,6 +124,11 @@ class Discovery:
     def local(self, ip: str, port: int) -> LocalWatch:
         """Follow what the control plane knows of ``port`` of this process, which others call at ``ip``: the services
         that lead there, and what it demands of callers. Until `LocalWatch.release`."""
+        from .local import LocalPorts  # a client has none
+
+        if self._locals is None:
+            subscriptions, template = self._cache.subscriptions, self.options.listener_template
+            self._locals = LocalPorts(self._machine, subscriptions, self._naming, template)
         return self._locals.watch(ip, port)
 
     @property
@@ -168,7 +176,7 @@ class Discovery:
             self._announced.set(self._stream.node)
         if verdict.kind is not None:
             self._cache.update(verdict.kind, verdict.changed)
-            if verdict.kind is CLUSTERS:
+            if verdict.kind is CLUSTERS and self._locals is not None:
                 self._locals.update(verdict.changed)
 
     def _sent(self) -> None:

@@ -14,8 +14,6 @@ from meshkit.errors import DeadlineExceeded, Unavailable
 from meshkit.mesh.access import discovery_options
 from meshkit.mesh.clusters import Pools
 from meshkit.mesh.interfaces import Clusters, Interface, View
-from meshkit.mesh.membership import Membership
-from meshkit.mesh.serving import MeshServer, interfaces_of
 from meshkit.mesh.settings import load_settings
 from meshkit.mesh.stack import AnyCall, Stack
 from meshkit.net import ClientOptions, ConnectionFailed, Pool, Resolver, system_resolver
@@ -24,6 +22,8 @@ from meshkit.tasks import Scope
 from meshkit.xds.resources import RouteAction
 
 if TYPE_CHECKING:
+    from meshkit.mesh.membership import Membership
+    from meshkit.mesh.serving import MeshServer
     from meshkit.rpc import Server
 
 __all__ = ["Mesh"]
@@ -166,7 +166,9 @@ class Mesh(GrpclibCompat):
         ``service``, or, without one, under the services that the control plane says lead here. Raises OSError when the
         port is taken, MissingExtra without the extra.
         """
-        from meshkit.rpc import Server  # a client never needs it
+        from meshkit.mesh.membership import Membership  # a client never needs these
+        from meshkit.mesh.serving import MeshServer, interfaces_of
+        from meshkit.rpc import Server
 
         server = Server(servicers, interceptors=self.interceptors, json=json)
         listening = host or self.settings.ip

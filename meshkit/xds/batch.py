@@ -13,7 +13,6 @@ from .ads import AdsMachine, Named, Response
 from .assignments import decode_assignment
 from .clusters import decode_cluster
 from .entry import Entry, Key, Resource, Update, Whole, fingerprint
-from .listeners import decode_listener
 from .resources import ClusterLoadAssignment
 from .routes import decode_routes
 from .tables import Invalid
@@ -34,10 +33,16 @@ def _whole(decode: Callable[[bytes], Resource]) -> Decoder:
     return decoder
 
 
+def _listener(data: bytes) -> Resource:
+    from .listeners import decode_listener  # a client asks for none
+
+    return decode_listener(data)
+
+
 _DECODERS: dict[ResourceType, Decoder] = {
     CLUSTERS: _whole(decode_cluster),
     ASSIGNMENTS: decode_assignment,
-    LISTENERS: _whole(decode_listener),
+    LISTENERS: _whole(_listener),
     ROUTES: _whole(decode_routes),
 }
 

@@ -13,13 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
+from typing import TYPE_CHECKING, TypeAlias
 
-from .listeners import Listener
 from .resources import Cluster, ClusterLoadAssignment, RouteConfiguration
+
+if TYPE_CHECKING:
+    from .listeners import Listener
 
 __all__ = ["Entry", "EntryState", "Event", "Key", "Resource", "Update", "WatchStatistics", "Whole", "fingerprint"]
 
-Resource = RouteConfiguration | Cluster | ClusterLoadAssignment | Listener
+Resource: TypeAlias = "RouteConfiguration | Cluster | ClusterLoadAssignment | Listener"
 
 
 class EntryState(Enum):
