@@ -1,9 +1,9 @@
 """Decoders are generated at their first use, which takes milliseconds each.
 
 Those that the resources of every control plane need, and those that Istio's always need, are made ahead, one per slice,
-while the first response is on its way. Those of rules that people put in force while a process runs are made a little
-later: nobody's first call waits for them, and none stands still when the first such rule comes. The others wait until
-they are met.
+while the first response is on its way. Those of rules that people put in force while a process runs (weights, headers)
+are made a little later: nobody's first call waits for them, and none stands still when the first such rule comes. The
+others wait until they are met.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ _COMMON = frozenset(
         "Route",
         "RouteMatch",
         "RouteAction",
-        "WeightedCluster",
-        "ClusterWeight",
         "RetryPolicy",
         "RetryHostPredicate",
         "Cluster",
@@ -45,7 +43,7 @@ _COMMON = frozenset(
     }
 )
 
-_RULES = _COMMON | {"HeaderMatcher", "StringMatcher", "RegexMatcher"}
+_RULES = _COMMON | {"WeightedCluster", "ClusterWeight", "HeaderMatcher", "StringMatcher", "RegexMatcher"}
 
 _OTHERS = (HTTP_PROTOCOL_OPTIONS, STRUCT, VALUE, LIST)  # inside of what is decoded in a second step
 
@@ -58,7 +56,7 @@ def prepare() -> Generator[int, None, None]:
 
 
 def prepare_rules() -> Generator[int, None, None]:
-    """Make the decoders of header rules too, as `prepare` does."""
+    """Make the decoders of weights and header rules too, as `prepare` does."""
     return _make(_inside(ROUTE_CONFIGURATION, _RULES))
 
 

@@ -1,4 +1,4 @@
-"""What is made ahead is all that plain resources need; what is made a little later, all that header rules do."""
+"""What is made ahead is all that plain resources need; what is made a little later, all that rules do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def test_resources_find_their_decoders_made() -> None:
     for name, match in (("exact", "admin"), ("prefix", "a")):
         setattr(ruled.virtual_hosts[0].routes[0].match.headers.add(name="user").string_match, name, match)
     ruled.virtual_hosts[0].routes[0].match.headers.add(name="user").string_match.safe_regex.regex = "a.*"
-    messages = (routes("r", ("a", 1)), cluster("a"), endpoints("a", "127.0.0.1:1"), ruled)
+    plain = routes("r", ("a", 1))
+    plain.virtual_hosts[0].routes[0].route.cluster = "a"  # in place of the weights
+    messages = (plain, cluster("a"), endpoints("a", "127.0.0.1:1"), ruled)
     arguments = [message.SerializeToString().hex() for message in messages]
     done = subprocess.run([sys.executable, "-c", _PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
