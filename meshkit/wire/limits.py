@@ -21,6 +21,8 @@ class Limits:
     a larger one is RESOURCE_EXHAUSTED, one of four times the size ends the connection (HPACK bomb).
     ``header_table_size``: the HPACK dynamic table of our decoder.
     ``write_high`` and ``write_low``: a stream is not writable from ``write_high`` queued bytes on, until ``write_low``.
+    ``max_queued``: from so many queued bytes of all streams on, one with anything queued is not writable. Holds memory,
+    and the work of handlers, against a peer that asks a lot at once and gives no window for the answers.
 
     ``max_continuations``: CONTINUATION frames of one header block (CONTINUATION flood, VU#421644).
     ``resets_burst`` and ``resets_per_second``: a bucket for streams the peer resets before they are answered, and for
@@ -45,6 +47,7 @@ class Limits:
     header_table_size: int = 4096
     write_high: int = 64 << 10
     write_low: int = 16 << 10
+    max_queued: int = 256 << 10
     max_continuations: int = 8
     resets_burst: int = 1000
     resets_per_second: float = 33.0

@@ -46,7 +46,7 @@ class Sending:
         self.output_size: int = 0
         self.data_sent: int = 0
         self._is_server = role is Role.SERVER
-        self._out: list[bytes | memoryview] = []
+        self._out: list[bytes | bytearray | memoryview] = []
         self._answers = 0
         self._unfinished = 0  # bytes of messages that have only begun to arrive
         self._encoder = Encoder()
@@ -174,13 +174,12 @@ class Sending:
             outbox = stream.outbox = Outbox()
         elif outbox.ended:
             return
-        outbox.pieces.append(memoryview(prefix))
-        outbox.pieces.append(memoryview(data))
+        outbox.add(prefix, data)
         outbox.ended = end
         stream.queued += len(prefix) + len(data)
         self.queued += len(prefix) + len(data)
         self._pump(stream, outbox)
-        if stream.queued >= self.limits.write_high:
+        if stream.queued >= (self.limits.write_high if self.queued < self.limits.max_queued else 1):
             stream.writable = False
 
     def _pump(self, stream: Stream, outbox: Outbox) -> None:
@@ -212,6 +211,7 @@ class Sending:
         while size:
             piece = pieces.popleft()
             if len(piece) > size:
+                piece = memoryview(piece)
                 pieces.appendleft(piece[size:])
                 piece = piece[:size]
             self._out.append(piece)

@@ -36,7 +36,8 @@ LOCAL_END: Final = (HALF_LOCAL, HALF_LOCAL, CLOSED, CLOSED)
 REMOTE_END: Final = (HALF_REMOTE, CLOSED, HALF_REMOTE, CLOSED)
 
 NO_PREFIX: Final = -1  # in place of a flag: the prefix is not whole
-_SMALL: Final = 512  # of a piece of a message
+_SMALL: Final = 512  # of a piece of a message, or a message
+_TOGETHER: Final = 4096
 _NAMES = ("open", "half-closed (local)", "half-closed (remote)", "closed")
 
 
@@ -46,9 +47,21 @@ class Outbox:
     __slots__ = ("ended", "pieces", "trailers")
 
     def __init__(self) -> None:
-        self.pieces: deque[memoryview] = deque()
+        self.pieces: deque[memoryview | bytearray] = deque()
         self.trailers: RawHeaders = ()
         self.ended = False
+
+    def add(self, prefix: bytes, data: bytes) -> None:
+        """One more message. Small ones are put together: as objects they would take many times their size."""
+        pieces = self.pieces
+        if len(data) >= _SMALL:
+            pieces.append(memoryview(prefix))
+            pieces.append(memoryview(data))
+        elif pieces and isinstance(last := pieces[-1], bytearray) and len(last) < _TOGETHER:
+            last += prefix
+            last += data
+        else:
+            pieces.append(bytearray(prefix + data))
 
 
 class Partial:

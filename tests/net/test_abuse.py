@@ -302,6 +302,28 @@ async def test_zero_window_with_many_replies_is_refused_more():
         await peer.close()
 
 
+async def test_a_thousand_streams_of_small_replies_without_a_window():
+    """95 KiB of requests: handlers that send while they may must soon be held back, all of them together."""
+    sent = 0
+
+    def drip(handler):
+        nonlocal sent
+        while handler.stream.writable:
+            handler.stream.send(b"tiny")
+            sent += 1
+        return False
+
+    async with scene() as stage:
+        stage.service.methods["Drip"] = drip
+        peer = await stage.attacker()
+        peer.send(h2.settings((4, 0)))
+        peer.send(*(h2.headers(number, h2.request(b"/x/Drip"), end=True) for number in range(1, 2001, 2)))
+        await until(lambda: sum(handler.method == "Drip" for handler in stage.service.handlers) == 1000)
+        await stage.serves_more()
+        assert sent < 2 * Limits().max_queued // len(h2.message(b"tiny"))
+        peer.writer.transport.abort()
+
+
 async def test_a_peer_that_never_reads_is_cut_off():
     options = ServerOptions(write_timeout=0.2, max_buffered=4 * MIB)
     async with scene(options, memory=128 * MIB) as stage:

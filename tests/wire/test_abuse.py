@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from meshkit.wire import Connection, ErrorCode, Headers, Limits, Message, Reset, Role, Terminated
+from meshkit.wire import Connection, ErrorCode, Headers, Limits, Message, Reset, Role, Terminated, Writable
 from meshkit.wire.budget import Budget
 from tests.support.engines import OK, REQUEST, RESPONSE, Wire, exchange, frames, handshaken, of, pair
 from tests.support.h2peer import (
@@ -156,6 +156,37 @@ def test_unfinished_messages_of_many_streams_are_bounded():
                 wire.engine.take_output()
 
     assert memory(attack) < 80 << 20  # 100 MiB were sent
+
+
+def test_small_messages_that_wait_for_windows_take_little_more_than_their_size():
+    wire = handshaken(Role.SERVER, Limits(max_queued=1 << 30), (4, 0))
+    wire.feed(opened(0))
+    stream = wire.engine.streams[1]
+    wire.engine.send_headers(stream, RESPONSE)
+
+    def attack() -> None:
+        while stream.writable:
+            wire.engine.send_message(stream, b"tiny")
+
+    assert memory(attack) < 3 * Limits().write_high
+
+
+def test_streams_together_queue_no_more_than_the_connection_may():
+    """What a peer asks for on a thousand streams, and gives no window for: each stream gets its turn again later."""
+    limits = Limits(max_queued=100_000)
+    wire = handshaken(Role.SERVER, limits, (4, 0))
+    for number in range(900):
+        wire.feed(opened(number))
+    engine = wire.engine
+    streams = list(engine.streams.values())
+    for stream in streams:
+        engine.send_headers(stream, RESPONSE)
+        while stream.writable:
+            engine.send_message(stream, b"x" * 95)
+    assert limits.max_queued <= engine.queued < limits.max_queued + 900 * 100
+    events = wire.feed(window_update(0, 1 << 20) + settings((4, 1 << 17)))
+    assert {event.stream.id for event in of(events, Writable)} == set(engine.streams)
+    assert engine.queued == 0
 
 
 def test_what_a_connection_remembers_is_bounded():

@@ -26,7 +26,12 @@ from tests.support.h2peer import settings as settings_frame
 
 WINDOW = 70_000
 LIMITS = Limits(
-    stream_window=WINDOW, connection_window=90_000, write_high=2000, write_low=500, max_concurrent_streams=6
+    stream_window=WINDOW,
+    connection_window=90_000,
+    write_high=2000,
+    write_low=500,
+    max_queued=5000,
+    max_concurrent_streams=6,
 )
 SMALL = Limits(stream_window=200, connection_window=90_000, max_concurrent_streams=6)
 SIZES = st.sampled_from([0, 1, 5, 100, 3000, 16_379, 16_380, 40_000, 100_000])
