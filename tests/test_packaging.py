@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from email import message_from_bytes
 from email.message import Message
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -35,3 +38,18 @@ def test_the_runtime_and_the_compiler_take_the_same_series(wheel: ZipFile) -> No
     asked = [Requirement(text) for text in metadata(wheel).get_all("Requires-Dist", [])]
     allowed = {each.name.replace("-", "_"): each.specifier for each in asked}
     assert allowed["betterproto2"] == allowed["betterproto2_compiler"]
+
+
+@pytest.mark.parametrize("package", ["envoy_data_plane", "grpc_tools", "jinja2"])
+def test_the_demo_without_an_extra_says_what_to_install(package: str, tmp_path: Path) -> None:
+    hide = (
+        f"import importlib.util as u, sys; f = u.find_spec; u.find_spec = lambda n: None if n == {package!r} else f(n)"
+    )
+    run = "sys.argv = ['meshkit', 'demo']; from meshkit.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{hide}; {run}"], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "meshkit: meshkit demo needs packages that are not installed; run: pip install 'meshkit[all]'"
+    ]

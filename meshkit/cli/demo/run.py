@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import logging
 import socket
 import sys
@@ -27,11 +28,14 @@ from meshkit.tasks import Scope
 __all__ = ["demo"]
 
 _CALL_TIMEOUT = 20.0
+_NEEDED = ("envoy_data_plane", "aiohttp", "yaml", "watchfiles", "grpc_tools", "jinja2", "betterproto2_compiler")
 _GLANCE = 500  # calls looked at to see whether a rule is in force
 
 
 def demo() -> None:
     """Run the mesh on this machine and check every claim: live rules, killed processes, no failed call."""
+    if not all(map(importlib.util.find_spec, _NEEDED)):  # before anything is started
+        raise MissingExtra("meshkit demo", "all")
     logging.getLogger("meshkit").setLevel(logging.CRITICAL)  # what happens is shown in words of the demo's own
     with tempfile.TemporaryDirectory(prefix="meshkit-demo-") as folder:
         stage = Stage(Path(folder), _free_port())
@@ -47,10 +51,8 @@ def _free_port() -> int:
 
 
 def _generate(stage: Stage) -> None:
-    try:
-        from meshkit_codegen import generate
-    except ImportError:
-        raise MissingExtra("meshkit demo", "all") from None
+    from meshkit_codegen import generate
+
     proto = Path(str(files("meshkit_templates"))) / "demo" / "greeter.proto"
     generate([proto], stage.gen)
     sys.path.insert(0, str(stage.gen.parent))
