@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ __all__ = ["compile_protos", "google_python"]
 
 
 _NOT_FOUND = ": File not found."
+# What absl, protoc's logger, puts around its words: a line on its own state; level, time, thread and place in C++.
+_ABSL = re.compile(r"^WARNING: All log messages before absl.*\n|^[IWEF]\d{4} [\d.:]+ +\d+ \S+\] ", re.MULTILINE)
 
 
 def compile_protos(sources: Sources, folder: Path) -> FileDescriptorSet:
@@ -41,7 +44,7 @@ def google_python(sources: Sources, folder: Path) -> dict[str, str]:
 def _run(sources: Sources, *outputs: str) -> str:
     command = [sys.executable, "-P", "-m", "grpc_tools.protoc", *outputs, *sources.arguments()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    complaints = done.stderr.strip()
+    complaints = _ABSL.sub("", done.stderr).strip()
     if done.returncode:
         raise ProtoError(_explained(complaints, sources) or f"protoc failed with status {done.returncode}")
     return complaints

@@ -18,7 +18,7 @@ def gen(
     /,
     *,
     out: Path,
-    proto_path: Annotated[Sequence[Path], Parameter(name=["--proto-path", "-I"])] = (),
+    proto_path: Annotated[Sequence[Path], Parameter(name=["--proto-path", "-I"], negative=(), show_default=False)] = (),
     messages: Literal["betterproto2", "protobuf"] = "betterproto2",
 ) -> None:
     """Generate message classes, server bases and client proxies.

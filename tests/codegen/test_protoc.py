@@ -96,3 +96,12 @@ def test_warnings_go_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "a.proto").write_text('syntax = "proto3";\nimport "google/protobuf/empty.proto";')
     compile_protos(Sources(("a.proto",), (tmp_path,)), tmp_path)
     assert "empty.proto is unused" in capsys.readouterr().err
+
+
+def test_a_complaint_is_in_protocs_words_without_those_of_its_logger(tmp_path: Path) -> None:
+    (tmp_path / "bad.proto").write_text("rubbish")
+    with pytest.raises(ProtoError) as caught:
+        compile_protos(Sources.find([tmp_path / "bad.proto"], []), tmp_path)
+    assert str(caught.value).startswith("No edition or syntax specified")
+    assert str(caught.value).endswith('bad.proto:1:1: Expected top-level statement (e.g. "message").')
+    assert "absl" not in str(caught.value)
