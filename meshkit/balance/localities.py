@@ -6,7 +6,7 @@ localities' weights, and within a locality by the policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Generic
 
@@ -49,7 +49,6 @@ def build_locality_picker(
     If no locality in use has a weight, they count as one. If some have, those without are left out (gRFC A27), unless
     they are all there is. Raises as `build_picker` does.
     """
-    some: type[list[B]] = Even if even else list
     usable = [locality for locality in localities if locality[2]]
     if not usable:
         return None
@@ -57,9 +56,14 @@ def build_locality_picker(
     active = [(weight or 0, backends) for weight, priority, backends in usable if priority == highest]
     weighted = [(weight, backends) for weight, backends in active if weight]
     if not weighted or _proportional(weighted):
-        return build_picker(policy, some(chain.from_iterable(backends for _, backends in weighted or active)), random)
-    pickers = [build_picker(policy, some(backends), random) for _, backends in weighted]
+        return build_picker(policy, _gathered((backends for _, backends in weighted or active), even), random)
+    pickers = [build_picker(policy, _gathered((backends,), even), random) for _, backends in weighted]
     return LocalityPicker(pickers, [weight for weight, _ in weighted], random)
+
+
+def _gathered(parts: Iterable[Sequence[B]], even: bool) -> list[B]:
+    backends = chain.from_iterable(parts)
+    return Even(backends) if even else list(backends)
 
 
 def _proportional(localities: Sequence[tuple[int, Sequence[B]]]) -> bool:
