@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 CACHE  ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/meshkit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test interop check bench record fuzz gen lock clean
+.PHONY: help setup demo test interop newest check bench record fuzz gen lock clean
 
 help:  ## Show this list.
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,13 @@ demo: $(READY)  ## Run the mesh on this machine: services, control plane, live t
 	$(BIN)/meshkit demo
 
 test: $(READY)  ## Run all tests that need only Python and PyPI.
-	$(BIN)/python -m pytest -m "not interop"
+	$(BIN)/python -m pytest -m "not interop and not newest"
 
 interop: $(READY)  ## Build the peers in other languages once, and test against them.
 	MESHKIT_CACHE="$(CACHE)" $(BIN)/python -m pytest -m interop --timeout 1500
+
+newest: $(READY)  ## Install every extra without the lock, generate and serve; before a release.
+	$(BIN)/python -m pytest -m newest --timeout 1500
 
 check: $(READY)  ## Lint, format, types (mypy and pyright, strict), floors, generated files and pages.
 	$(BIN)/ruff check .
