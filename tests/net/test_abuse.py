@@ -1,9 +1,11 @@
 """Attacks on a running server: the attacker is cut off or throttled, others are served, memory stays bounded.
 
-Each runs with the default limits beside a bystander on its own connection, whose every call must succeed.
+Each runs with the default limits beside a bystander on its own connection, whose every call must succeed; what the
+server has allocated and the CPU it has used by the end are held against bounds.
 """
 
 import asyncio
+import time
 import tracemalloc
 import zlib
 from contextlib import asynccontextmanager
@@ -19,6 +21,7 @@ from tests.support.waiting import until
 
 ENHANCE_YOUR_CALM, REFUSED_STREAM = 11, 7
 MIB = 1 << 20
+MOST_CPU = 20.0  # seconds of the process, attacker and tracemalloc included; the worst takes 3
 
 
 @dataclass
@@ -43,8 +46,10 @@ async def scene(options: ServerOptions | None = None, *, memory: int = 32 * MIB)
         busy = asyncio.ensure_future(_keep_calling(bystander, stage))
         await stage.serves_more(1)
         tracemalloc.start()
+        used = time.process_time()
         try:
             yield stage
+            used = time.process_time() - used
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -53,6 +58,7 @@ async def scene(options: ServerOptions | None = None, *, memory: int = 32 * MIB)
         assert not busy.done(), busy.exception()
         busy.cancel()
         assert peak < memory, f"{peak / MIB:.1f} MiB"
+        assert used < MOST_CPU, f"{used:.1f} s"
 
 
 async def _keep_calling(connection, stage: Scene) -> None:
