@@ -113,7 +113,7 @@ async def test_a_page_that_hangs_holds_up_no_end() -> None:
         strategy.locate(GREETER)
         async with Scope("test") as scope:
             scope.start(strategy.run())
-            await asyncio.wait_for(asked.wait(), 5)
+            await asyncio.wait_for(asked.wait(), 30)
         async with asyncio.timeout(3):  # the page's own patience is longer
             await asyncio.get_running_loop().shutdown_default_executor()
         enough.set()

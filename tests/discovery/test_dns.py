@@ -235,7 +235,7 @@ async def test_families(family: DnsFamily, expected: list[str]) -> None:
 
 
 async def test_a_resolver_that_never_answers_holds_up_its_own_interface_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshkit.discovery.dns._SLOW", 0.3)
+    monkeypatch.setattr("meshkit.discovery.dns._SLOW", 2.0)
     w = World()
     w.hosts["slow.example"] = []
     named = cluster_pb2.Cluster(name="d", type=cluster_pb2.Cluster.STRICT_DNS)

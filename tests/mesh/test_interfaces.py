@@ -94,7 +94,7 @@ async def test_an_interface_moves_to_another_service_without_a_failed_call(tmp_p
 
 
 async def test_an_interface_that_nobody_provides_says_what_was_asked_where(tmp_path: Path) -> None:
-    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=0.3) as mesh:
+    async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=2) as mesh:
         with pytest.raises(Unavailable) as caught:
             await GreeterClient(mesh).say_hello(ADA)
         text = str(caught.value)

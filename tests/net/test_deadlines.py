@@ -9,6 +9,7 @@ from meshkit.net.deadlines import Deadlines
 from meshkit.net.timers import Timers
 from meshkit.wire import Limits
 from tests.support.calls import connected, serving, start, unary
+from tests.support.waiting import until
 
 
 class _Call:
@@ -43,15 +44,15 @@ async def test_rounds_are_spaced_by_the_calls_they_look_at():
 async def test_sinks_are_told_in_the_order_of_their_deadlines():
     async with serving() as (port, service, _), connected(port) as connection:
         now, told = asyncio.get_running_loop().time(), []
-        for seconds in (0.15, 0.05, 0.1, 60.0):
+        for seconds in (1.0, 0.5, 0.75, 60.0):
             call = start(connection, b"/test.Echo/Hang", message=b"", end=True, deadline=now + seconds)
             call.on_deadline = lambda call=call, seconds=seconds: (told.append(seconds), call.stream.cancel())
-        assert connection.deadlines.earliest == now + 0.05
-        await asyncio.sleep(0.3)
-        assert told == [0.05, 0.1, 0.15]
+        assert connection.deadlines.earliest == now + 0.5
+        await until(lambda: len(told) == 3)
+        assert told == [0.5, 0.75, 1.0]
         assert connection.in_flight == 1
         assert asyncio.get_running_loop().time() < connection.deadlines.earliest <= now + 60.0
-        assert [handler.cancelled for handler in service.handlers] == ["reset", "reset", "reset", None]
+        await until(lambda: [one.cancelled for one in service.handlers] == ["reset", "reset", "reset", None])
 
 
 async def test_what_waits_for_a_stream_expires_too():

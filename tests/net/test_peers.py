@@ -102,7 +102,7 @@ async def test_grpcio_cancels():
 async def test_grpcio_meets_our_deadline():
     async with serving() as (port, service, _), grpc_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary("/test.Echo/Hang")(b"", timeout=0.1)
+            await channel.unary_unary("/test.Echo/Hang")(b"", timeout=1.0)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         await until(lambda: service.handlers[0].cancelled)
 
@@ -112,13 +112,13 @@ async def test_grpcio_survives_our_graceful_close():
         call = channel.stream_stream("/test.Echo/Chat")()
         await call.write(b"a")
         assert await call.read() == b"a"
-        closing = asyncio.ensure_future(server.close(5.0))
+        closing = asyncio.ensure_future(server.close(30.0))
         await asyncio.sleep(0.05)
         await call.write(b"b")
         assert await call.read() == b"b"
         await call.done_writing()
         assert await call.code() == grpc.StatusCode.OK
-        await asyncio.wait_for(closing, 3)
+        await asyncio.wait_for(closing, 30)
 
 
 async def test_grpcio_over_a_unix_socket(tmp_path):
@@ -147,7 +147,7 @@ async def test_grpcio_over_tls(tmp_path):
 
 class Generic(grpc.GenericRpcHandler):
     def __init__(self) -> None:
-        self.cancelled = asyncio.Event()
+        self.started, self.cancelled = asyncio.Event(), asyncio.Event()
 
     def service(self, details):
         return {
@@ -169,6 +169,7 @@ class Generic(grpc.GenericRpcHandler):
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not now: 100 % é")
 
     async def hang(self, request, context):
+        self.started.set()
         try:
             await asyncio.sleep(30)
         finally:
@@ -229,7 +230,7 @@ async def test_we_read_grpcios_errors():
 async def test_we_cancel_at_grpcio():
     async with grpc_server() as (port, handler, _), connected(port) as connection:
         call = start(connection, b"/test.Echo/Hang", message=b"", end=True)
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(handler.started.wait(), 30)
         call.stream.cancel()
         await asyncio.wait_for(handler.cancelled.wait(), 30)
 
@@ -249,7 +250,7 @@ async def test_grpcios_graceful_stop_loses_nothing():
         call = start(connection, b"/test.Echo/Chat")
         call.stream.send(b"a")
         assert await call.next() == b"a"
-        stopping = asyncio.ensure_future(server.stop(5))
+        stopping = asyncio.ensure_future(server.stop(30))
         await until(lambda: not connection.ready)
         call.stream.send(b"b")
         assert await call.next() == b"b"
@@ -259,9 +260,9 @@ async def test_grpcios_graceful_stop_loses_nothing():
 
 
 async def test_grpcio_killed_is_unavailable():
-    async with grpc_server() as (port, _, server), connected(port) as connection:
+    async with grpc_server() as (port, handler, server), connected(port) as connection:
         call = start(connection, b"/test.Echo/Hang", message=b"", end=True)
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(handler.started.wait(), 30)
         await server.stop(None)
         assert (await call.outcome()).status in (1, 14)
 

@@ -15,6 +15,7 @@ from tests.support import h2peer
 from tests.support.echo_service import EchoService, serving
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoClient
+from tests.support.waiting import until
 
 REPLY = bytes(EchoReply(text="done"))
 
@@ -133,10 +134,9 @@ async def test_a_closing_server_loses_no_call() -> None:
                 assert "cannot connect" in str(error)  # refused by the closed port, not cut off in between
 
         workers = [asyncio.create_task(work()) for _ in range(8)]
-        await asyncio.sleep(0.05)
-        await server.close(grace=5)
+        await until(lambda: done > 8)
+        await server.close(grace=30)
         await asyncio.gather(*workers)
-        assert done > 0
 
 
 async def test_waiting_for_ready() -> None:

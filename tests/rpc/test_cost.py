@@ -33,11 +33,11 @@ class _Echo(Servicer):
 
 async def echo(client: Client, calls: int) -> None:
     for _ in range(calls):
-        await client._mesh_unary(ECHO, b"x" * 20, 5.0, None, None)
+        await client._mesh_unary(ECHO, b"x" * 20, 60.0, None, None)
 
 
 async def chat(client: Client, turns: int) -> None:
-    async with client._mesh_bidi(CHAT, None, 5.0, None, None) as call:
+    async with client._mesh_bidi(CHAT, None, 60.0, None, None) as call:
         for _ in range(turns):
             await call.send(b"x" * 20)
             await call.recv()

@@ -11,6 +11,7 @@ from meshkit.rpc import Channel, Health, HealthCheckRequest, HealthCheckResponse
 from meshkit.rpc import UnaryCall as Unary
 from meshkit.rpc.health import CHECK, WATCH
 from tests.support.echo_service import EchoService, serving
+from tests.support.waiting import until
 
 SERVING, NOT_SERVING = ServingStatus.SERVING, ServingStatus.NOT_SERVING
 
@@ -36,8 +37,7 @@ async def test_watchers_see_changes_and_unknown_services() -> None:
         await passing.recv()
         assert "passing" in repr(health)
         passing.cancel()
-        await asyncio.sleep(0.05)
-        assert "passing" not in repr(health)
+        await until(lambda: "passing" not in repr(health))
         assert "later" in repr(health)
 
 

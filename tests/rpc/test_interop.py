@@ -93,7 +93,7 @@ async def test_our_cancellation_reaches_their_handler() -> None:
     service = GrpcioEcho()
     async with grpcio_serving(service) as address, Channel(address) as channel:
         task = asyncio.create_task(EchoClient(channel).unary(EchoRequest(text="cancel me", sleep_ms=5000)))
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(service.started.wait(), 30)
         task.cancel()
         await asyncio.wait_for(service.stopped.wait(), 30)
         assert service.cancelled == ["cancel me"]
@@ -172,7 +172,7 @@ async def test_grpcio_deadline_and_cancellation_reach_our_handler() -> None:
     async with serving(service) as (_, address), grpc.aio.insecure_channel(address) as channel:
         stub = echo_pb2_grpc.EchoStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.Unary(echo_pb2.EchoRequest(text="late", sleep_ms=5000), timeout=0.1)
+            await stub.Unary(echo_pb2.EchoRequest(text="late", sleep_ms=5000), timeout=1)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         await asyncio.wait_for(service.stopped.wait(), 30)
         service.started.clear()

@@ -35,6 +35,7 @@ from tests.support import h2peer as h2
 from tests.support.echo_service import EchoService, calling, serving
 from tests.support.gen.echo.v1 import EchoReply, EchoRequest
 from tests.support.gen.echo.v1.echo_mesh import EchoBase, EchoClient
+from tests.support.waiting import until
 
 
 def raw(path: str) -> Method[bytes, bytes]:
@@ -299,9 +300,9 @@ async def test_the_observer_hears_of_each_call() -> None:
         with pytest.raises(NotFound):
             await echo.unary(EchoRequest(fail=5))
         with pytest.raises(TimeoutError):
-            await echo.unary(EchoRequest(sleep_ms=5000), timeout=0.02)
+            await echo.unary(EchoRequest(sleep_ms=5000), timeout=0.5)
         [_ async for _ in echo.chat([EchoRequest()])]
-        await asyncio.sleep(0.05)
+        await until(lambda: len(heard) == 4)
     assert heard == [
         ("Unary", Status.OK),
         ("Unary", Status.NOT_FOUND),
@@ -364,6 +365,7 @@ async def test_large_replies_hold_their_handlers_places_until_they_left() -> Non
         assert connection is not None and connection._transport is not None
         connection._transport.pause_reading()
         calls = [asyncio.ensure_future(client._mesh_unary(_Big.ASK, b"", None, None, None)) for _ in range(12)]
+        await until(lambda: server._listener.statistics()[0].started == 13)
         await asyncio.sleep(0.3)
         (seen,) = server._listener.statistics()
         assert (seen.started, seen.running) == (13, 12), seen

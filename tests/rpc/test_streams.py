@@ -126,12 +126,20 @@ async def test_a_sender_waits_for_a_reader() -> None:
 
     async with calling(Unread()) as echo, echo.chat() as call:
         sent = 0
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                while True:
-                    await call.send(EchoRequest(payload=bytes(100_000)))
-                    sent += 1
-        assert 1 <= sent < 100
+
+        async def send() -> None:
+            nonlocal sent
+            while True:
+                await call.send(EchoRequest(payload=bytes(100_000)))
+                sent += 1
+
+        sender = asyncio.create_task(send())
+        await until(lambda: sent)
+        await asyncio.sleep(0.3)
+        assert sent < 100 and not sender.done()
+        sender.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sender
 
 
 async def test_a_server_waits_for_a_reader() -> None:
@@ -319,7 +327,7 @@ async def test_deadlines() -> None:
     service = EchoService()
     async with calling(service) as echo:
         with pytest.raises(DeadlineExceeded):
-            async for _ in echo.split(EchoRequest(text="s", count=100, sleep_ms=1000), timeout=0.05):
+            async for _ in echo.split(EchoRequest(text="s", count=100, sleep_ms=5000), timeout=1):
                 pass
         await asyncio.wait_for(service.stopped.wait(), 30)
         with pytest.raises(DeadlineExceeded):
@@ -388,6 +396,5 @@ async def test_no_tasks_or_streams_are_left() -> None:
             await echo.join(requests("a", "b"))
             async for _ in echo.chat(requests("a")):
                 pass
-        await asyncio.sleep(0.01)
-        assert asyncio.all_tasks() == before
+        await until(lambda: asyncio.all_tasks() == before)
         assert isinstance(echo.chat(), BidiStream)

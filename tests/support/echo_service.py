@@ -130,9 +130,11 @@ class GrpcioEcho(echo_pb2_grpc.EchoServicer):
 
     def __init__(self) -> None:
         self.cancelled: list[str] = []
+        self.started = asyncio.Event()
         self.stopped = asyncio.Event()
 
     async def _begin(self, request: Any, context: Any) -> None:
+        self.started.set()
         metadata = context.invocation_metadata()
         initial = [(key, value) for key, value in metadata if key == "echo-initial"]
         if initial:

@@ -121,26 +121,38 @@ async def settle(
 
 
 async def settle_share(client: GreeterClient, name: str, expected: float, calls: int = 1000) -> None:
-    """Wait until ``name`` answers its share of so many calls: within four standard deviations, which one sample in
-    16,000 is not, and a sample from before a rule was pushed need not be."""
+    """Wait until ``name`` answers about its share of so many calls, as a rule may not have been pushed yet.
+
+    Then look at thrice as many, once: a wrong split that is looked at again and again would be right one day. Of right
+    ones, one in 500 million is not within six standard deviations.
+    """
 
     async def shared() -> bool:
         return within((await who_answers(client, calls))[name] / calls, expected, calls, 4)
 
     await until(shared)
+    proof = 3 * calls
+    share = (await who_answers(client, proof))[name] / proof
+    assert within(share, expected, proof, 6), f"{name} answers {share:.1%} of {proof} calls, not {expected:.0%}"
 
 
 async def until_fails(client: GreeterClient, reason: str, **options: Any) -> None:
-    """Wait until a call fails with ``reason``, a pattern."""
+    """Wait until a call fails with ``reason``, a pattern; who waits in vain is told what came last."""
+    last = ""
 
     async def failed() -> bool:
+        nonlocal last
         try:
-            await client.say_hello(HelloRequest(name="Ada"), timeout=30, **options)
+            last = (await client.say_hello(HelloRequest(name="Ada"), timeout=30, **options)).message
         except RpcError as error:
-            return re.search(reason, str(error)) is not None
+            last = str(error)
+            return re.search(reason, last) is not None
         return False
 
-    await until(failed)
+    try:
+        await until(failed)
+    except TimeoutError:
+        raise AssertionError(f"no call failed with {reason!r}; the last said {last!r}") from None
 
 
 @asynccontextmanager
