@@ -150,7 +150,8 @@ class Receiving(Control):
 
     def _messages(self, stream: Stream, chunk: bytes, length: int) -> None:
         """Messages in pieces. While the application has all messages read, the pieces of the one it waits for are
-        credited as they come, so that a message may be larger than the window; else they wait behind the others."""
+        credited as they come, so that a message may be larger than the window; else they wait behind the others. What
+        empty messages took of the window is not among it: nobody has read those either, though they hold no bytes."""
         stream.unacked_wire += length
         self._unfinished -= stream.partial.received if stream.partial is not None else 0
         messages = add_pieces(stream, chunk)
@@ -164,7 +165,8 @@ class Receiving(Control):
             reason = f"more than {self.limits.max_unfinished} bytes of unfinished messages on one connection"
             raise StreamFault(stream.id, ErrorCode.CANCEL, reason, _RESOURCE_EXHAUSTED)
         if not stream.unacked_app:
-            credit, stream.unacked_wire = stream.unacked_wire, 0
+            credit = rest if messages else length
+            stream.unacked_wire -= credit
             self._credit_stream(stream, credit)
 
     def _remote_end(self, stream: Stream) -> None:

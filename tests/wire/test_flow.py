@@ -246,6 +246,25 @@ def test_empty_messages_cost_window_too():
     assert (count, client.queued) == (30_000, 0)
 
 
+def test_empty_messages_that_nobody_reads_hold_the_sender_in_whatever_pieces_they_come():
+    wire = handshaken(Role.SERVER, Limits(stream_window=1 << 16))
+    wire.feed(headers(1, request()))
+    given = wire.engine.streams[1].recv_window
+    two_halves = (data(1, bytes(5 * 100 + 2)), data(1, bytes(3)))  # a hundred messages and the beginning of another
+    taken = messages = 0
+    for _ in range(1000):
+        events = wire.feed(*two_halves)
+        taken, messages = taken + 505, messages + len(of(events, Message))
+        given += sum(size for number, size in credits(wire.output()) if number == 1)
+        if given < taken + 505:
+            break
+    assert messages <= (1 << 16) // 5 + 101
+    for _ in range(messages):
+        wire.engine.acknowledge(wire.engine.streams[1], 0)
+    given += sum(size for number, size in credits(wire.output()) if number == 1)
+    assert given - taken >= (1 << 16) * 3 // 4  # all of it comes back, but for what is not worth telling
+
+
 @pytest.mark.parametrize("size", [100, 40_000])
 def test_a_reader_that_acknowledges_nothing_holds_the_sender(size):
     limits = Limits(stream_window=1 << 17)
