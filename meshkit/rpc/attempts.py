@@ -168,6 +168,7 @@ class Attempts(Invocation):
             stream.send(data, compress=options.compression is not None)
         if self._ended_local and not whole:
             stream.end()
+        self._changed.notify()
 
     def start_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run ``work`` until the call is over."""

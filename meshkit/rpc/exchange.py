@@ -50,7 +50,7 @@ class Exchange(Attempts, Generic[Req, Rep]):
         if self._replay is not None:
             self._keep(data)
         stream = self._stream
-        if stream is not None and not stream.send(data, compress=self.options.compression is not None):
+        if stream is None or not stream.send(data, compress=self.options.compression is not None):
             await self._room()
         if self._outcome is not None and self._inbox.error is not None:
             raise self._inbox.error
@@ -64,8 +64,11 @@ class Exchange(Attempts, Generic[Req, Rep]):
             self._replay = None
 
     async def _room(self) -> None:
-        """Wait while much is queued."""
-        while (stream := self._stream) is not None and not stream.writable:
+        """Wait while much is queued, or kept for an attempt that has not begun."""
+        while self._outcome is None:
+            stream = self._stream
+            if self._replay_size <= MAX_REPLAY if stream is None else stream.writable:
+                return
             await self._changed.wait()
 
     def give(self, message: Req) -> None:

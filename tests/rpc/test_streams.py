@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -253,6 +254,32 @@ async def test_an_early_answer_stops_the_sender() -> None:
     async with calling(Hasty()) as echo:
         assert (await echo.join(endless())).text == "first"
         await asyncio.wait_for(closed.wait(), 30)
+
+
+class Upload:
+    """Two megabytes that are there at once; ``taken`` counts what was asked for."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[EchoRequest]:
+        kilobyte = EchoRequest(payload=bytes(1000))
+        for self.taken in range(1, 2001):
+            yield kilobyte
+
+
+async def test_an_upload_is_not_read_into_memory_before_there_is_a_connection() -> None:
+    upload = Upload()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel connects, nobody says SETTINGS
+        async with Channel(f"127.0.0.1:{silent.getsockname()[1]}") as channel:
+            with pytest.raises(DeadlineExceeded):
+                await EchoClient(channel).join(upload, timeout=0.3)
+    assert 0 < upload.taken <= 300  # 256 KiB are kept for another attempt
+
+
+async def test_an_upload_that_begins_before_there_is_a_connection_goes_on_with_it() -> None:
+    async with calling() as echo:
+        assert (await echo.join(Upload(), timeout=30)).number == 2000
 
 
 async def test_an_early_error_stops_a_blocked_iterator() -> None:
