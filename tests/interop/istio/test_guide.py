@@ -170,16 +170,18 @@ async def cluster(own_istiod: Istiod, tmp_path: Path) -> Cluster:
 )
 async def test_the_guide(cluster: Cluster) -> None:
     server, client = cluster.pod("greeter-1", "127.0.0.71"), cluster.pod("client-1", "127.0.0.73", app="client")
+    canary = cluster.pod("greeter-2", "127.0.0.74", version="v2")  # one call in ten goes to it
     client["spec"]["containers"][0] |= {"command": ["python", "client.py"], "ports": []}
-    await cluster.apply(server, client)
-    async with cluster.running(server):
+    await cluster.apply(server, canary, client)
+    async with cluster.running(server), cluster.running(canary):
         mapping = await cluster.run(*command("meshkit k8s mapping"))
         await cluster.istiod.apply("mapping", mapping)
         assert await cluster.run("python", "client.py", **cluster.environment(client)) == "Hello Ada\n"
 
         async def known() -> bool:
             streams = await cluster.istiod.watchers()
-            return "greeter-1.default" in {stream["connectionId"].rpartition("-")[0] for stream in streams}
+            ids = {stream["connectionId"].rpartition("-")[0] for stream in streams}
+            return {"greeter-1.default", "greeter-2.default"} <= ids
 
         await until(known)
         await cluster.istiod.delete("mapping")
