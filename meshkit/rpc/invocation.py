@@ -25,6 +25,7 @@ CANCELLED = Outcome(1, "the caller cancelled the call")
 
 _TIMEOUTS: dict[float | timedelta, tuple[float, RawHeaders]] = {}  # programs use few different ones
 _MAX_TIMEOUTS = 256
+_UNNOTICED = 0.01  # seconds that may pass before an attempt and leave its ``grpc-timeout`` as it was given
 
 
 class Invocation:
@@ -35,7 +36,7 @@ class Invocation:
     have been started; ``previous``: how many of them count as retries before the next one (gRFC A6).
     """
 
-    __slots__ = ("_timeout_fields", "attempts", "deadline", "fields", "method", "options", "previous")
+    __slots__ = ("_told", "attempts", "deadline", "fields", "method", "options", "previous")
 
     def __init__(
         self,
@@ -51,10 +52,9 @@ class Invocation:
         self.fields: RawHeaders = encode_metadata(metadata) if metadata else ()
         known = None if timeout is None else _TIMEOUTS.get(timeout) or _learn(timeout)
         self.deadline: float | None = None
-        self._timeout_fields: RawHeaders | None = ()  # of the first attempt; None: what is left then
+        self._told = known  # what the server is told while it is true; None: what is left
         if known is not None:
             self.deadline = time.monotonic() + known[0]
-            self._timeout_fields = known[1]
         context = CURRENT.get()
         if context is not None:
             self._inherit(context)
@@ -87,7 +87,7 @@ class Invocation:
         """End at ``deadline`` (``time.monotonic()``) at the latest."""
         if self.deadline is None or deadline < self.deadline:
             self.deadline = deadline
-            self._timeout_fields = None
+            self._told = None
 
     def limit_to(self, seconds: float) -> None:
         """End within ``seconds`` from now; the server is told this very number, so that calls look alike."""
@@ -96,7 +96,7 @@ class Invocation:
             return
         deadline = time.monotonic() + known[0]
         if self.deadline is None or deadline < self.deadline:
-            self.deadline, self._timeout_fields = deadline, known[1]
+            self.deadline, self._told = deadline, known
 
     def time_remaining(self) -> float | None:
         """Seconds until `deadline`, below zero when it has passed; None without one."""
@@ -109,14 +109,16 @@ class Invocation:
     def wire_fields(self, now: float) -> RawHeaders:
         """``grpc-timeout``, ``grpc-previous-rpc-attempts`` and `fields`, for an attempt that starts at ``now``.
 
-        The first attempt sends the timeout as the user gave it: equal header blocks are cheap at both ends, and what
-        has passed since is far below the network's own delay. Later ones send what is left.
+        An attempt sends the timeout as the user gave it, while hardly any of it has passed: equal header blocks are
+        cheap at both ends. One that had to wait, for a route, a connection or an attempt before it, sends what is left.
         """
-        timeout = self._timeout_fields
-        if timeout is None or self.attempts or self.previous:
-            timeout = () if self.deadline is None else ((b"grpc-timeout", encode_timeout(self.deadline - now)),)
-            if self.previous:
-                timeout = (*timeout, (b"grpc-previous-rpc-attempts", b"%d" % self.previous))
+        deadline, told = self.deadline, self._told
+        timeout: RawHeaders = ()
+        if deadline is not None:
+            left = deadline - now
+            timeout = told[1] if told and left > told[0] - _UNNOTICED else ((b"grpc-timeout", encode_timeout(left)),)
+        if self.previous:
+            timeout = (*timeout, (b"grpc-previous-rpc-attempts", b"%d" % self.previous))
         return (*timeout, *self.fields) if self.fields else timeout
 
 

@@ -141,6 +141,17 @@ async def test_the_handler_knows_its_deadline() -> None:
         assert service.contexts[1].time_remaining() is None
 
 
+async def test_a_call_that_had_to_wait_sends_the_time_that_is_left() -> None:
+    service = EchoService()
+    async with calling(service) as echo:
+        call = echo.unary(EchoRequest(), timeout=60)
+        await asyncio.sleep(0.2)
+        await call
+        left = service.contexts[0].time_remaining()
+        assert left is not None
+        assert left <= 59.8
+
+
 async def test_cancelling_the_task_cancels_the_handler() -> None:
     service = EchoService()
     async with calling(service) as echo:
