@@ -14,6 +14,7 @@ from enum import Enum
 from .faults import ENCODE_FAULTS, encode_fault
 from .frame import Frame
 from .leaves import leaf_reader, leaf_schema
+from .mismatch import one_by_one
 from .packed import FORMATS, pack
 from .schema import ABSENT, PACKABLE, WIRE_TYPES, Field, Schema
 from .varint import WRITERS, head, varint
@@ -34,7 +35,13 @@ class _Encoder:
         self.text = self.frame.text
         self.scope = self.frame.scope
         self.scope.update(
-            ENCODE_FAULTS=ENCODE_FAULTS, encode_fault=encode_fault, join=b"".join, refuse=_refuse, size=_size
+            ENCODE_FAULTS=ENCODE_FAULTS,
+            SCHEMA=schema,
+            encode_fault=encode_fault,
+            join=b"".join,
+            one_by_one=one_by_one,
+            refuse=_refuse,
+            size=_size,
         )
 
     def write(self) -> Frame:
@@ -42,7 +49,7 @@ class _Encoder:
             with self.text.block("try:"):
                 self._body()
             with self.text.block("except ENCODE_FAULTS as fault:"):
-                self.text.add(f"raise encode_fault(fault, {self.schema.type_name!r}, places) from None")
+                self.text.add("raise encode_fault(fault, SCHEMA, places, m) from None")
         return self.frame
 
     def _body(self) -> None:
@@ -154,14 +161,16 @@ class _Encoder:
     # -- many --------------------------------------------------------------------------------------------------------
 
     def _repeated(self, field: Field) -> None:
-        if field.kind in PACKABLE:
-            with self.text.block("if v:"):
+        with self.text.block("if v:"):
+            if field.kind != "message":  # which characters, bytes and keys are not; type(v): cheaper than v.__class__
+                self.text.add(f"if type(v) is not {self.schema.sequence.__name__}:", "    one_by_one(v)")
+            if field.kind in PACKABLE:
                 self.scope[f"pack_all_{field.kind}"] = pack(field.kind)
                 self.text.add(f"b = pack_all_{field.kind}({self._numbers(field)})")
                 self._sized(_key(field.number, 2), "b")
-            return
-        with self.text.block("if v:"), self.text.block("for item in v:"):
-            self._value(field.kind, field, field.number, "item")
+                return
+            with self.text.block("for item in v:"):
+                self._value(field.kind, field, field.number, "item")
 
     def _numbers(self, field: Field) -> str:
         if field.enum is None or issubclass(field.enum, int):

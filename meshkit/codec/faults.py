@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from .errors import DecodeError, EncodeError
+from .mismatch import mismatch
+from .schema import Schema
 
 __all__ = ["DECODE_FAULTS", "ENCODE_FAULTS", "MERGED", "decode_fault", "encode_fault", "overrun"]
 
@@ -40,12 +42,15 @@ def decode_fault(fault: Exception, message: str, places: _Places, offset: int) -
     return DecodeError(message, _join(place.removesuffix(MERGED), fault.path), inner, fault.reason)
 
 
-def encode_fault(fault: Exception, message: str, places: _Places) -> EncodeError:
-    """The same for a value that cannot be written."""
+def encode_fault(fault: Exception, schema: Schema, places: _Places, message: object) -> EncodeError:
+    """``fault`` as an `EncodeError`: ``message`` has a value that ``schema`` cannot write."""
     place = places(_line(fault))
     if isinstance(fault, EncodeError):
-        return EncodeError(message, _join(place, fault.path), fault.reason)
-    return EncodeError(message, place, _value_reason(fault))
+        return EncodeError(schema.type_name, _join(place, fault.path), fault.reason)
+    path, reason = ("", "") if isinstance(fault, RecursionError) else mismatch(schema, place, message)
+    if reason:
+        return EncodeError(schema.type_name, path, reason)
+    return EncodeError(schema.type_name, place, _value_reason(fault))
 
 
 def _line(fault: Exception) -> int:

@@ -173,6 +173,78 @@ def test_values_that_cannot_be_written_are_named(values: dict[str, Any], path: s
     assert (caught.value.message, caught.value.path) == ("M0", path)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"f1": 5}, "M0.f1: expected str, got int"),
+        ({"f1": b"x"}, "M0.f1: expected str, got bytes"),
+        ({"f2": "text"}, "M0.f2: expected M1, got str"),
+        ({"f2": M1(f1="7")}, "M0.f2.f1: expected int, got str"),
+        ({"f2": M1(f2="abc")}, "M0.f2.f2: expected list, got str"),
+        ({"f2": M1(f2={"a": 1})}, "M0.f2.f2: expected list, got dict"),
+        ({"f2": M1(f2=7)}, "M0.f2.f2: expected list, got int"),
+        ({"f2": M1(f2=["a", None])}, "M0.f2.f2: expected str, got NoneType"),
+        ({"f3": M1(f1=1)}, "M0.f3: expected list, got M1"),
+        ({"f3": [M1(), "x"]}, "M0.f3: expected M1, got str"),
+        ({"f6": 1.0}, "M0.f6: expected datetime, got float"),
+        ({"f7": 1.0}, "M0.f7: expected timedelta, got float"),
+        ({"f8": [M1()]}, "M0.f8: expected dict, got list"),
+        ({"f8": {1: M1()}}, "M0.f8: expected str, got int"),
+        ({"f8": {"k": None}}, "M0.f8: expected M1, got NoneType"),
+        ({"f9": "DARK"}, "M0.f9: expected Shade, got str"),
+        ({"f10": 1.5}, "M0.f10: expected int, got float"),
+        ({"f11": "1"}, "M0.f11.value: expected int, got str"),
+        ({"f10": 2**31}, "M0.f10: 2147483648 is out of range for int32"),
+    ],
+)
+def test_values_of_a_wrong_type_are_told_by_both_types(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(EncodeError) as caught:
+        CODEC.encode(M0(**values))
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "wrong"),
+    [("float", "float", "1"), ("bool", "bool", "yes"), ("bytes", "bytes", "x"), ("fixed64", "int", "1")],
+)
+def test_scalars_and_their_lists_of_a_wrong_type(kind: str, expected: str, wrong: str) -> None:
+    types = make_types(((F(1, kind), F(2, kind, "repeated")),))
+    codec: Any = codec_for(types.mine[0])
+    for values in ({"f1": wrong}, {"f2": [wrong]}):
+        with pytest.raises(EncodeError, match=rf"^M0\.f[12]: expected {expected}, got str$"):
+            codec.encode(types.mine[0](**values))
+    for whole in ("12", b"12", {1: 2}):  # bytes are numbers one by one, and a dict is its keys
+        with pytest.raises(EncodeError, match=rf"^M0\.f2: expected list, got {type(whole).__name__}$"):
+            codec.encode(types.mine[0](f2=whole))
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole"),
+    [("bytes", {b"k": 1}), ("bytes", b"a"), ("StringValue", "a"), ("Int32Value", b"a"), ("string", memoryview(b"a"))],
+)
+def test_what_python_takes_apart_is_no_list(kind: str, whole: Any) -> None:
+    cls = make_types(((F(1, kind, "repeated"),),)).mine[0]
+    codec: Any = codec_for(cls)
+    with pytest.raises(EncodeError, match=rf"^M0\.f1: expected list, got {type(whole).__name__}$"):
+        codec.encode(cls(f1=whole))
+
+
+def test_any_sequence_is_a_list() -> None:
+    assert CODEC.encode(M0(f2=M1(f2=("a", "b")), f3=(M1(),))) == CODEC.encode(M0(f2=M1(f2=["a", "b"]), f3=[M1()]))
+
+
+def test_none_for_many_is_none_of_them_as_in_betterproto2() -> None:
+    message = M0(f3=None, f8=None)
+    assert CODEC.encode(message) == bytes(message) == b""
+
+
+def test_two_members_of_a_oneof_are_both_written_as_in_betterproto2() -> None:
+    message = M0(f4="a", f5=M1(f1=1))
+    data = CODEC.encode(message)
+    assert data == bytes(message) == b"\x22\x01a\x2a\x02\x08\x01"
+    assert (CODEC.decode(data).f4, CODEC.decode(data).f5) == (None, M1(f1=1))
+
+
 def test_another_class_is_refused() -> None:
     with pytest.raises(EncodeError, match="expected M0, got M1"):
         CODEC.encode(M1())
