@@ -17,6 +17,7 @@ class Limits:
     ``max_concurrent_streams``: streams a client may have open at once; further ones are refused.
     ``stream_window`` and ``connection_window``: how much a peer may send before we answer with credit.
     ``max_receive_message``: the largest gRPC message taken, also after inflating (grpc: 4 MiB); RESOURCE_EXHAUSTED.
+    Decoded, hostile bytes may take a hundred times their size: docs/codec.md, "What a message takes of memory".
     ``max_header_list_size``: the largest header list, each field counted with 32 bytes more (RFC 9113 section 10.5.1);
     a larger one is RESOURCE_EXHAUSTED, one of four times the size ends the connection (HPACK bomb).
     ``header_table_size``: the HPACK dynamic table of our decoder.
