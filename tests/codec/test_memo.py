@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,3 +159,59 @@ def test_any_history_reads_as_without_memory(history: list[list[list[int]]]) -> 
     for version in history:
         expected = top(*([Item(f"k{number}", number) for number in group] for group in version))
         assert CODEC.decode(CODEC.encode(expected), None, memo) == expected
+
+
+def edit(before: list[int], way: str, at: int, number: int) -> list[int]:
+    """``before`` after one edit; ``at`` is taken modulo its length."""
+    after = [*before]
+    place = at % (len(after) + 1)
+    match way:
+        case "insert":
+            after.insert(place, number)
+        case "repeat":
+            after[place:place] = after[: number % 80]
+        case "remove":
+            del after[place : place + number % 80]
+        case "change":
+            after[place : place + 1] = [number]
+        case "turn":
+            after = after[place:] + after[:place]
+        case _:
+            after.reverse()
+    return after
+
+
+WAYS = ("insert", "repeat", "remove", "change", "turn", "reverse")
+edits = st.lists(st.tuples(st.sampled_from(WAYS), st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=4)
+cuts = st.none() | st.integers(0, 10_000)
+
+
+def outcome(data: bytes, memo: Memo | None) -> Top | str:
+    """What comes of ``data``: the object, or all of what is said against it."""
+    try:
+        return CODEC.decode(data, None, memo)
+    except DecodeError as error:
+        return str(error)
+
+
+@given(st.integers(0, 300), st.lists(st.tuples(edits, cuts), min_size=1, max_size=5))
+def test_edited_and_cut_versions_read_as_without_memory(count: int, history: list[tuple[Any, int | None]]) -> None:
+    memo, numbers = Memo(), [*range(count)]
+    outcome(CODEC.encode(top([Item(f"k{number}", number) for number in numbers])), memo)
+    for changes, cut in history:
+        for way, at, number in changes:
+            numbers = edit(numbers, way, at, number)[:600]
+        data = CODEC.encode(top([Item(f"k{number}", number) for number in numbers]))
+        data = data if cut is None else data[: cut % (len(data) + 1)]
+        assert outcome(data, memo) == outcome(data, None)
+
+
+@given(st.integers(0, 200), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4))
+def test_damaged_versions_read_as_without_memory(count: int, damage: list[tuple[int, int]]) -> None:
+    good = CODEC.encode(top(items(count), items(5, "x")))
+    memo, data = Memo(), bytearray(good)
+    outcome(good, memo)
+    for place, byte in damage:
+        data[place % len(data)] = byte
+    for version in (bytes(data), good, bytes(data)):
+        assert outcome(version, memo) == outcome(version, None)
