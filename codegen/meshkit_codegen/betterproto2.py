@@ -19,6 +19,7 @@ from pathlib import Path
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGeneratorResponse
 
 from .errors import ProtoError
+from .fields import check_fields
 from .sources import Sources
 
 __all__ = ["betterproto2_messages", "earlier_sources"]
@@ -29,7 +30,11 @@ _PLUGIN = "# plugin: python-betterproto2"
 
 
 def betterproto2_messages(request: CodeGeneratorRequest, folder: Path) -> dict[str, str]:
-    """The modules of all packages in ``request``, by path. ``folder`` is empty, for the plugin to run in."""
+    """The modules of all packages in ``request``, by path. ``folder`` is empty, for the plugin to run in.
+
+    Raises `ProtoError` for what that plugin cannot make, or would lose.
+    """
+    check_fields(request.proto_file)
     folder.mkdir()
     (folder / "ruff.toml").touch()  # or it would find the settings of whoever runs it
     asked = CodeGeneratorRequest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import keyword
 import re
 
-__all__ = ["class_name", "is_importable", "method_name", "module_stem", "snake_case"]
+__all__ = ["class_name", "field_name", "is_importable", "method_name", "module_stem", "snake_case"]
 
 _SNAKE_BOUNDARIES = (
     re.compile(r"(?<=[a-z0-9])(?=[A-Z])"),  # getThing -> get_Thing
@@ -26,6 +26,12 @@ def snake_case(name: str) -> str:
     for boundary in _SNAKE_BOUNDARIES:
         name = boundary.sub("_", name)
     return name.lower()
+
+
+def field_name(name: str) -> str:
+    """The attribute of a message for its field ``name``: ``getURL`` -> ``get_url``, ``None`` -> ``none``."""
+    name = snake_case(name)
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def method_name(rpc: str) -> str:

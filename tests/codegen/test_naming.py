@@ -3,10 +3,10 @@
 import keyword
 
 import pytest
-from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_method_name
+from betterproto2_compiler.compile.naming import pythonize_class_name, pythonize_field_name, pythonize_method_name
 from hypothesis import given
 from hypothesis import strategies as st
-from meshkit_codegen.naming import class_name, is_importable, method_name, module_stem, snake_case
+from meshkit_codegen.naming import class_name, field_name, is_importable, method_name, module_stem, snake_case
 
 WORDS = st.sampled_from(
     ["HTTP", "Http", "get", "Status", "v2", "2", "A", "x", "URLs", "iOS", "_", "__", "list", "None"]
@@ -18,6 +18,11 @@ IDENTIFIERS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,15}", fullmatch=True)
 @given(st.one_of(NAMES, IDENTIFIERS, st.lists(IDENTIFIERS, min_size=1, max_size=3).map(".".join)))
 def test_classes_as_betterproto2(name: str):
     assert class_name(name) == pythonize_class_name(name)
+
+
+@given(st.one_of(NAMES, IDENTIFIERS))
+def test_fields_as_betterproto2(name: str):
+    assert field_name(name) == pythonize_field_name(name)
 
 
 @given(st.one_of(NAMES, IDENTIFIERS).filter(lambda name: not name.startswith(("__", "_mesh_"))))
