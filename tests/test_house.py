@@ -11,6 +11,9 @@ from statistics import median, quantiles
 
 import pytest
 
+import meshkit
+from tests.support.gen.helloworld.v1 import HelloRequest
+from tests.support.gen.helloworld.v1.greeter_mesh import GreeterClient
 from tests.support.world import control_plane, greeter
 
 SOURCES = sorted(
@@ -18,7 +21,7 @@ SOURCES = sorted(
     for folder in ("meshkit", "codegen/meshkit_codegen", "templates/meshkit_templates")
     for path in Path(folder).rglob("*.py")
 )
-FORBIDDEN = (
+HEAVY = (
     "envoy_data_plane",
     "envoy",
     "grpc",
@@ -36,6 +39,10 @@ FORBIDDEN = (
     "yaml",
     "meshkit.control",
     "meshkit.cli",
+    "meshkit_codegen",
+)
+FORBIDDEN = (  # to a client; a server needs some of its own half
+    *HEAVY,
     "meshkit.discovery.local",
     "meshkit.mesh.membership",
     "meshkit.mesh.serving",
@@ -47,7 +54,6 @@ FORBIDDEN = (
     "meshkit.trust",
     "meshkit.xds.listeners",
     "meshkit.xds.listener_tables",
-    "meshkit_codegen",
 )
 MOST_MODULES = 180  # of meshkit and of what it brings along; 177 at the time of writing
 _PLAIN_CLIENT = """
@@ -65,6 +71,25 @@ asyncio.run(main())
 print(*sorted(set(sys.modules)))
 """
 
+_PLAIN_SERVER = """
+import asyncio, sys
+import meshkit
+from tests.support.gen.helloworld.v1 import HelloReply
+from tests.support.gen.helloworld.v1.greeter_mesh import GreeterBase
+
+class Greeter(GreeterBase):
+    async def say_hello(self, request, ctx):
+        return HelloReply(message=" ".join(sorted(set(sys.modules))))
+
+async def main():
+    async with meshkit.Mesh(sys.argv[1], service="greeter") as mesh, mesh.serving(Greeter()):
+        await asyncio.to_thread(sys.stdin.read)
+
+asyncio.run(main())
+"""
+# What message classes bring along is betterproto2's doing: grpclib's halves, and pydantic where it is installed.
+_MESSAGES = "import asyncio, betterproto2, tests.support.gen.helloworld.v1"
+
 
 async def test_a_client_that_called_over_xds_has_imported_nothing_heavy(tmp_path: Path) -> None:
     async with control_plane(tmp_path) as plane, greeter(plane.port, "v1-a"):
@@ -73,10 +98,23 @@ async def test_a_client_that_called_over_xds_has_imported_nothing_heavy(tmp_path
         )
         said, loaded = (await asyncio.wait_for(client.communicate(), 90))[0].decode().splitlines()
     assert said == "v1-a"
-    # What message classes bring along is betterproto2's doing: grpclib's halves, and pydantic where it is installed.
-    ours = set(loaded.split()) - _loaded_by("import asyncio, betterproto2, tests.support.gen.helloworld.v1")
+    ours = set(loaded.split()) - _loaded_by(_MESSAGES)
     assert [name for name in FORBIDDEN if name in ours] == []
     assert len(ours) <= MOST_MODULES, f"{len(ours)} modules: import lazily, or move the budget with a reason"
+
+
+async def test_a_server_that_answered_over_xds_has_imported_nothing_heavy(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane, meshkit.Mesh(f"127.0.0.1:{plane.port}") as mesh:
+        words = (sys.executable, "-c", _PLAIN_SERVER, f"127.0.0.1:{plane.port}")
+        server = await asyncio.create_subprocess_exec(*words, stdin=subprocess.PIPE)
+        try:
+            options = meshkit.CallOptions(wait_for_ready=True)
+            reply = await GreeterClient(mesh).say_hello(HelloRequest(), timeout=90, options=options)
+        finally:
+            await asyncio.wait_for(server.communicate(b""), 90)  # the end of its input ends it
+    ours = set(reply.message.split()) - _loaded_by(_MESSAGES)
+    assert "meshkit.net.server" in ours
+    assert [name for name in HEAVY if name in ours] == []
 
 
 def _loaded_by(code: str) -> set[str]:
