@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -162,6 +163,35 @@ async def test_bad_resource_keeps_the_last_good_one_and_is_refused_by_name(mode:
         assert discovery.statistics().stream.nacks == 1
         server.put(*service("b"), routes(NAME, ("b", 1)))
         await ready(watch, lambda s: "b" in s.clusters)
+
+
+class Damaged:
+    """A message for `AdsServer.put` whose bytes have ``before`` replaced by ``after``."""
+
+    def __init__(self, message: Any, before: bytes, after: bytes) -> None:
+        self.DESCRIPTOR = message.DESCRIPTOR
+        self.name = self.cluster_name = message.cluster_name
+        self._data = message.SerializeToString().replace(before, after)
+
+    def SerializeToString(self, deterministic: bool | None = None) -> bytes:  # protobuf's name
+        return self._data
+
+
+@MODES
+async def test_bytes_that_do_not_decode_are_refused_by_resource_path_and_byte(mode: str) -> None:
+    async with AdsServer() as server, running(server, mode=mode) as discovery:
+        server.put(*service("a"), routes(NAME, ("a", 1)))
+        watch = discovery.watch(GREETER)
+        good = await ready(watch)
+        server.put(Damaged(endpoints("a", "127.0.0.1:7009"), b"127.0.0.1", b"127.0.0.\xff"))
+        await until(lambda: server.streams[0].errors)
+        (error,) = server.streams[0].errors
+        path = r"endpoints\.lb_endpoints\.Endpoint\.Address\.SocketAddress\.address"
+        assert re.search(rf"\ba: ClusterLoadAssignment\.{path}: invalid UTF-8 at byte \d+", error)
+        assert watch.cell.value is good
+        server.put(endpoints("a", "127.0.0.1:7010"))  # mended: the stream goes on
+        await ready(watch, lambda s: addresses(s) == {"a": ["127.0.0.1:7010"]})
+        assert len(server.streams) == 1
 
 
 @MODES
