@@ -6,7 +6,8 @@ everything by itself. The two variants differ only in the table of hooks at the 
 
     hook         state of the world (`sotw.py`)                delta (`delta.py`)
     _ask         all names, last version and nonce             the names added and removed, no nonce
-    _answer      the same, with the response's nonce           the nonce alone
+    _answer      the same, with the response's nonce; a NACK   the nonce alone
+                 is for what the server was asked for
     _again       all names, as if for the first time           the names given up and asked for anew
     _gone        CDS: what a response does not hold            what removed_resources names
 
@@ -288,7 +289,7 @@ class AdsMachine:
         else:
             state.version = response.version
         if self._open:
-            self._answers.append(self._answer(state))
+            self._answers.extend(self._answer(state))
 
     def _node_due(self) -> bool:
         due, self._first = self._first, False
@@ -299,7 +300,7 @@ class AdsMachine:
     def _ask(self, state: TypeState) -> Request | None:
         raise NotImplementedError
 
-    def _answer(self, state: TypeState) -> Request:
+    def _answer(self, state: TypeState) -> Iterable[Request]:
         raise NotImplementedError
 
     def _again(self, state: TypeState, names: tuple[str, ...]) -> Iterable[Request]:

@@ -29,8 +29,8 @@ class DeltaMachine(AdsMachine):
             state.kind.url, first=self._node_due(), subscribe=added, unsubscribe=removed, initial_versions=held
         )
 
-    def _answer(self, state: TypeState) -> Request:
-        return Request(state.kind.url, nonce=state.nonce, error=state.error)
+    def _answer(self, state: TypeState) -> Iterable[Request]:
+        return (Request(state.kind.url, nonce=state.nonce, error=state.error),)
 
     def _again(self, state: TypeState, names: tuple[str, ...]) -> Iterable[Request]:
         """Names of our own are given up and subscribed to anew; so that no wildcard is touched, those that came by it

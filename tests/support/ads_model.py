@@ -81,7 +81,9 @@ class Stream:
 
 
 class SotwStream(Stream):
-    """Answers added names only (RDS, EDS) or everything (CDS); ignores stale nonces with all they carry."""
+    """Answers added names only (RDS, EDS) or everything (CDS); ignores stale nonces with all they carry, and the names
+    in a NACK. Who gives up all names is forgotten, and Istio ends with a nil pointer when one that it has forgotten
+    sends a NACK (pkg/xds/server.go, ShouldRespond)."""
 
     def _pick(self, kind: ResourceType, names: list[str]) -> list[Named]:
         if WILDCARD in names or (kind.whole and WILDCARD in self.names[kind]):
@@ -90,13 +92,19 @@ class SotwStream(Stream):
 
     def on_request(self, request: Request) -> list[Response]:
         kind = self._note(request)
-        known = self.nonces.get(kind)
-        if request.nonce and request.nonce != known:
+        if request.error:
+            assert kind in self.names, "a NACK of what is not watched"
+            return []
+        if not request.names and not kind.whole:
+            self.names.pop(kind, None)
+            return []
+        new = kind not in self.names
+        if request.nonce and not new and request.nonce != self.nonces.get(kind):
             return []
         before = self.names.get(kind, [])
         self.names[kind] = list(request.names)
         added = [name for name in request.names if name not in before]
-        if not request.nonce:
+        if not request.nonce or new:
             return self._respond(kind, self._pick(kind, list(request.names)))
         if added:
             return self._respond(kind, self._pick(kind, self.names[kind] if kind.whole else added))

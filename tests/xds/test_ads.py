@@ -236,6 +236,53 @@ def test_stale_nonce_is_repaired_by_the_next_ack() -> None:
     assert (version_of(world, ROUTES, "a"), version_of(world, ROUTES, "b")) == ("3", "2")
 
 
+def test_a_name_that_crosses_a_bad_push_is_not_lost() -> None:
+    """Istio ignores the request, whose nonce is stale, and then the names in the NACK; the bad resource stays bad."""
+    world = World(0)
+    world.table.put(ROUTES, "b", True)
+    world.machine.subscribe(ROUTES, "a")
+    world.settle()
+    world.change(ROUTES, "a", True, False)  # its push is under way
+    world.machine.subscribe(ROUTES, "b")
+    world.flush()
+    world.deliver_up()
+    world.settle()
+    assert world.stream is not None
+    assert (version_of(world, ROUTES, "b"), world.stream.nacks) == ("1", ["a: version 2 is bad"])
+
+
+def test_a_name_that_comes_up_with_a_bad_push_is_not_lost() -> None:
+    world = World(0)
+    world.table.put(ROUTES, "b", True)
+    world.machine.subscribe(ROUTES, "a")
+    world.settle()
+    world.change(ROUTES, "a", True, False)
+    world.machine.subscribe(ROUTES, "b")
+    world.deliver_down()  # before anything is sent
+    world.settle()
+    assert version_of(world, ROUTES, "b") == "1"
+
+
+@pytest.mark.parametrize("wanted_again", [False, True])
+def test_what_was_given_up_is_not_refused(wanted_again: bool) -> None:
+    """A NACK of what nobody watches any more ends Istio's control plane."""
+    world = World(0)
+    world.machine.subscribe(ASSIGNMENTS, "a")
+    world.settle()
+    world.change(ASSIGNMENTS, "a", True, False)
+    world.machine.unsubscribe(ASSIGNMENTS, "a")
+    world.flush()
+    world.deliver_up()
+    if wanted_again:
+        world.table.put(ASSIGNMENTS, "b", True)
+        world.machine.subscribe(ASSIGNMENTS, "b")
+    world.deliver_down()
+    world.settle()
+    assert world.stream is not None
+    assert world.stream.nacks == []
+    assert version_of(world, ASSIGNMENTS, "b") == ("2" if wanted_again else None)
+
+
 def test_silence_makes_absent_until_an_answer_comes() -> None:
     world = World(0)
     world.machine.subscribe(ASSIGNMENTS, "a")

@@ -251,6 +251,32 @@ async def test_what_was_damaged_on_its_way_is_asked_for_again(istiod: Istiod, mo
         assert "mismatch" not in istiod.log()
 
 
+async def test_what_was_given_up_is_not_refused(own_istiod: Istiod) -> None:
+    """A NACK for a type of which nobody watches anything any more ends istiod (pkg/xds/server.go, ShouldRespond)."""
+    bad = discovery_pb2.DiscoveryResponse(version_info="1", nonce="1", type_url=_EDS)
+    bad.resources.add(type_url=_EDS, value=_noise(Random(3)))
+    async with (
+        greeters(_NAMES) as port,
+        relayed(own_istiod.address) as relay,
+        member(relay.address, LIGHT) as mesh,
+    ):
+        await _mesh_of_three(own_istiod, port)
+        client = GreeterClient(mesh)
+        await settle(client, {"v1", "v2"})
+        await own_istiod.apply("rules", virtual_service({"directResponse": {"status": 403}}))
+        await until_fails(client, "PERMISSION_DENIED")
+        await until(lambda: _unwatched(own_istiod, _EDS))
+        relay.inject(bad.SerializeToString())
+        await until(lambda: _true(mesh._discovery.statistics().stream.nacks > 0))
+        await own_istiod.apply("rules", _SUBSETS, virtual_service(routes({"v2": 1})))
+        await settle(client, {"v2"})
+        assert mesh._discovery.statistics().stream.streams == 1
+
+
+async def _unwatched(istiod: Istiod, kind: str) -> bool:
+    return all(kind not in watcher["watches"] for watcher in await istiod.watchers())
+
+
 async def _says(istiod: Istiod, word: str) -> bool:
     """What `istioctl proxy-status` shows of a NACK."""
     return word in str(await istiod.debug("syncz"))
