@@ -68,7 +68,7 @@ def find_bootstrap(environment: Mapping[str, str]) -> Bootstrap | None:
 def parse_bootstrap(text: str, source: str) -> Bootstrap:
     """The bootstrap in ``text``. Raises ConfigError, with ``source`` and the field, if it cannot be used."""
     try:
-        return _bootstrap(_is(json.loads(text), dict, "it"), source)
+        return _bootstrap(_is(_json(text), dict, "it"), source)
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"bootstrap {source}: {error}") from None
 
@@ -84,10 +84,14 @@ def _bootstrap(root: _Object, source: str) -> Bootstrap:
         pod=_pod(_object(root, "node")),
         listener_template=_text(root, "server_listener_resource_name_template"),
         certificate_providers={
-            name: CertificateProvider(_text(entry, "plugin_name"), _object(entry, "config"))
+            name: _provider(_is(entry, dict, f"certificate_providers.{name}"))
             for name, entry in _object(root, "certificate_providers").items()
         },
     )
+
+
+def _provider(entry: _Object) -> CertificateProvider:
+    return CertificateProvider(_text(entry, "plugin_name"), _object(entry, "config"))
 
 
 # -- the server -------------------------------------------------------------------------------------------------------
@@ -96,9 +100,9 @@ def _bootstrap(root: _Object, source: str) -> Bootstrap:
 def _server(servers: list[_Object]) -> _Object:
     """The first that can be used: gRPC falls back along this list (A71), we only skip what we cannot speak."""
     for server in servers:
-        if any(entry.get("type") in _CHANNELS for entry in _list(server, "channel_creds")):
+        if any(_text(entry, "type") in _CHANNELS for entry in _list(server, "channel_creds")):
             return server
-    kinds = sorted({str(entry.get("type")) for server in servers for entry in _list(server, "channel_creds")})
+    kinds = sorted({_text(entry, "type") for server in servers for entry in _list(server, "channel_creds")})
     raise ValueError(
         f"no entry of xds_servers has channel_creds of a known type ({', '.join(_CHANNELS)}); "
         f"there are: {', '.join(kinds) or 'none'}"
@@ -180,6 +184,14 @@ def _identity(text: str) -> dict[str, Json]:
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
 
 _KINDS: Mapping[type, str] = {dict: "a JSON object", list: "a list of objects", str: "text"}
 

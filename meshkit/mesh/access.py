@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 from meshkit.discovery import DiscoveryOptions, NodeIdentity
 from meshkit.discovery.credentials import ISTIO_TOKEN, control_plane_tls, root_places
+from meshkit.discovery.node import build_node
 from meshkit.discovery.pod import locality_of
+from meshkit.errors import ConfigError
 from meshkit.net import TlsSettings
 
 from .settings import Settings
@@ -24,7 +27,7 @@ def discovery_options(settings: Settings, environment: Mapping[str, str] = os.en
     tls = _tls(settings, environment)
     return DiscoveryOptions(
         address=settings.control_plane,
-        identity=_identity(settings),
+        identity=_sendable(_identity(settings)),
         mode=settings.xds,
         strategies=settings.strategies,
         static=settings.interfaces,
@@ -52,6 +55,18 @@ def _token_file(settings: Settings, tls: TlsSettings | None) -> Path | None:
     if named:
         return Path(named)
     return ISTIO_TOKEN if tls is not None and ISTIO_TOKEN.is_file() else None
+
+
+def _sendable(identity: NodeIdentity) -> NodeIdentity:
+    """The identity, unless its text is none in UTF-8: the stream would end before the control plane could say so."""
+    node = build_node(identity)
+    try:
+        place = astuple(node.locality) if node.locality is not None else ()
+        json.dumps([node.id, node.cluster, place, node.metadata], ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        words = ascii(error.object[max(0, error.start - 30) : error.end])
+        raise ConfigError(f"what this process says of itself is not UTF-8 text: {words}") from None
+    return identity
 
 
 def _identity(settings: Settings) -> NodeIdentity:

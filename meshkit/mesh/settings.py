@@ -18,6 +18,7 @@ from typing import Any
 from meshkit.discovery import Bootstrap, Pod, find_bootstrap, read_pod
 from meshkit.discovery.pod import POD_INFO
 from meshkit.errors import ConfigError
+from meshkit.net.address import parse_address
 
 __all__ = ["Settings", "load_settings", "name_values"]
 
@@ -74,13 +75,23 @@ def _between(least: float, most: float = inf) -> Callable[[Any], None]:
     return check
 
 
+def _reachable(value: Any) -> None:
+    try:
+        parse_address(value)
+    except ConfigError:
+        raise ValueError("must be host:port, [v6]:port, unix:/path or unix-abstract:name") from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set; times in seconds. ``pod`` and ``bootstrap``, which are no settings, are what the
     surroundings say."""
 
     control_plane: str = _setting(
-        "127.0.0.1:15010", "MESHKIT_CONTROL_PLANE", "where the control plane listens: host:port, or unix:/path"
+        "127.0.0.1:15010",
+        "MESHKIT_CONTROL_PLANE",
+        "where the control plane listens: host:port, or unix:/path",
+        check=_reachable,
     )
     root_cert: str = _setting(
         "",

@@ -120,6 +120,8 @@ def test_a_token_file_goes_with_tls() -> None:
         (server(""), "server_uri '' is none of"),
         (server("xds:///a"), "server_uri 'xds:///a' is none of"),
         (server("a:1", {"type": "tls", "config": {"certificate_file": "/c"}}), "go together"),
+        (server("a:1", {"type": ["tls"]}), "type must be text"),
+        ({**server(), "certificate_providers": {"d": 1}}, "certificate_providers.d must be a JSON object"),
         ({**server(), "node": {"id": "sidecar~10.0.0.5~app"}}, "has 3 parts"),
         ({**server(), "node": {"metadata": {"LABELS": "x"}}}, "node.metadata: LABELS='x'"),
     ],
@@ -127,6 +129,11 @@ def test_a_token_file_goes_with_tls() -> None:
 def test_what_cannot_be_used_is_named(content: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=f"bootstrap here: .*{said}"):
         parse(content)
+
+
+def test_what_is_nested_too_deep_is_named() -> None:
+    with pytest.raises(ConfigError, match="bootstrap here: it is nested too deep"):
+        parse_bootstrap("[" * 100_000, "here")
 
 
 def test_a_file_wins_over_text_and_must_be_readable(tmp_path: Path) -> None:

@@ -112,6 +112,20 @@ def test_an_id_of_another_kind_is_sent_as_it_is() -> None:
     assert node.locality.region == "r"
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({"POD_NAME": "shop\udcff"}, id="a variable that is not UTF-8"),
+        pytest.param({"ISTIO_METAJSON_LABELS": r'{"app": "shop\udcff"}'}, id="an escape in JSON"),
+        pytest.param(bootstrap(id="shop\udcff"), id="an escape in a bootstrap"),
+        pytest.param(bootstrap(locality={"region": "shop\udcff"}), id="a locality"),
+    ],
+)
+def test_what_cannot_be_sent_is_named_at_once(environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"what this process says of itself is not UTF-8 text: .*shop\\udcff"):
+        options(environment)
+
+
 def test_a_bad_word_of_the_pod_is_named() -> None:
     with pytest.raises(ConfigError, match="generator 'api' of the pod: must be one of"):
         options({"ISTIO_META_GENERATOR": "api"})

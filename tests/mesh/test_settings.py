@@ -38,6 +38,8 @@ def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
+        ("MESHKIT_CONTROL_PLANE", "https://istiod:15010", "must be host:port"),
+        ("MESHKIT_CONTROL_PLANE", "istiod", "must be host:port"),
         ("MESHKIT_LABELS", "version", "is not name=value"),
         ("MESHKIT_XDS", "rest", "must be one of delta, sotw"),
         ("MESHKIT_GENERATOR", "api", "must be one of '', grpc"),
