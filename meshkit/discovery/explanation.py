@@ -6,10 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from meshkit.xds.naming import ClusterName
+from meshkit.xds.resources import ClusterType
 
 from .snapshot import ClusterSnapshot
 
 __all__ = ["shortcomings"]
+
+_PASSED_ON = (
+    "calls to it go where a proxy finds them addressed to (ORIGINAL_DST), which nothing here knows: give its "
+    "ServiceEntry resolution STATIC or DNS, or see whether pods of its headless Service are ready"
+)
 
 
 def shortcomings(
@@ -30,7 +36,8 @@ def _shortcoming(name: str, cluster: ClusterSnapshot | None, note: str) -> str:
     if any(endpoint.usable for endpoint in endpoints):
         return ""
     counts = ", ".join(f"{count} {state.name}" for state, count in Counter(one.health for one in endpoints).items())
-    return f"cluster {name} has {f'no endpoint but {counts}' if counts else 'no endpoints'}; {_empty(name)}"
+    advice = _PASSED_ON if cluster.cluster.type is ClusterType.ORIGINAL_DST else _empty(name)
+    return f"cluster {name} has {f'no endpoint but {counts}' if counts else 'no endpoints'}; {advice}"
 
 
 def _missing(name: str) -> str:

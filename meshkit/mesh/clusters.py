@@ -18,13 +18,10 @@ from meshkit.codec import finish
 from meshkit.discovery import ClusterSnapshot
 from meshkit.mesh.members import Group, Merge, Target, merge
 from meshkit.net import ConnectivityState, Pool
-from meshkit.observe import event_logger
 from meshkit.tasks import Scope
 from meshkit.xds.resources import Cluster, LbPolicy
 
 __all__ = ["ClusterRuntime", "ClusterStatistics", "Plan", "Pools", "Target"]
-
-_LOG = event_logger("meshkit.mesh")
 
 
 class Pools:
@@ -228,8 +225,5 @@ class ClusterRuntime:
 
 
 def _known(cluster: Cluster) -> LbPolicy:
-    """The cluster's policy; round robin for one we do not have, and a word about it."""
-    if cluster.lb.name in known_policies():
-        return cluster.lb
-    _LOG.warning("balancing policy not obeyed", cluster=cluster.name, policy=cluster.lb.name, used="ROUND_ROBIN")
-    return LbPolicy()
+    """The cluster's policy; round robin for one we do not have, which discovery's report names."""
+    return cluster.lb if cluster.lb.name in known_policies() else LbPolicy()

@@ -7,10 +7,15 @@ from meshkit.codec import ANY, Field, Schema
 from .endpoint_tables import CLUSTER_LOAD_ASSIGNMENT
 from .tables import PERCENT, TYPED_CONFIG, table
 
-__all__ = ["AGGREGATE", "CLUSTER", "HTTP_PROTOCOL_OPTIONS", "LB_POLICIES"]
+__all__ = ["AGGREGATE", "CLUSTER", "DNS_RESOLVER", "HTTP_PROTOCOL_OPTIONS", "LB_POLICIES"]
 
 _V3 = "envoy.config.cluster.v3."
 _LB = "envoy.extensions.load_balancing_policies."
+_CARES = (  # fields 2 to 12 of CaresDnsResolverConfig, which are about Envoy's own resolver
+    *("dns_resolver_options", "use_resolvers_as_fallback", "filter_unroutable_families", "udp_max_queries"),
+    *("query_timeout_seconds", "query_tries", "rotate_nameservers", "edns0_max_payload_size"),
+    *("max_udp_channel_duration", "reinit_channel_on_timeout", "qcache_max_ttl"),
+)
 
 _EDS_CONFIG = table(
     _V3 + "Cluster.EdsClusterConfig",
@@ -96,6 +101,10 @@ _METADATA = table(
     (Field("filter_metadata", 1, "map", value="raw"), Field("typed_filter_metadata", 2, "ignore")),
 )
 
+_TRANSPORT_SOCKET = table(
+    "envoy.config.core.v3.TransportSocket", (Field("name", 1, "string"), Field("typed_config", 3, "ignore"))
+)
+
 CLUSTER = table(
     _V3 + "Cluster",
     (
@@ -167,7 +176,11 @@ CLUSTER = table(
             "message",
             schema=table(
                 _V3 + "Cluster.TransportSocketMatch",
-                (Field("name", 1, "string"), Field("match", 2, "ignore"), Field("transport_socket", 3, "ignore")),
+                (
+                    Field("name", 1, "string"),
+                    Field("match", 2, "ignore"),
+                    Field("transport_socket", 3, "message", schema=_TRANSPORT_SOCKET),
+                ),
             ),
             repeated=True,
         ),
@@ -192,6 +205,7 @@ CLUSTER = table(
             oneof="lb_config",
         ),
         Field("wait_for_warm_on_init", 54, "ignore"),
+        Field("typed_dns_resolver_config", 55, "message", schema=TYPED_CONFIG),
         Field(
             "round_robin_lb_config",
             56,
@@ -208,7 +222,7 @@ CLUSTER = table(
     " 32 ignore_health_on_host_removal 34 original_dst_lb_config"
     " 39 respect_dns_ttl 42 lrs_server 44 dns_failure_refresh_rate"
     " 45 use_tcp_for_dns_lookups 46 upstream_http_protocol_options 48 upstream_config 50 preconnect_policy"
-    " 51 connection_pool_per_downstream_connection 53 dns_resolution_config 55 typed_dns_resolver_config"
+    " 51 connection_pool_per_downstream_connection 53 dns_resolution_config"
     " 57 lrs_report_endpoint_metrics 59 transport_socket_matcher",
 )
 
@@ -221,6 +235,12 @@ HTTP_PROTOCOL_OPTIONS = table(
     ),
     "1 common_http_protocol_options 2 upstream_http_protocol_options 6 http_filters 7 header_validation_config"
     " 8 outlier_detection 9 request_mirror_policies 10 hash_policy 11 retry_policy",
+)
+
+DNS_RESOLVER = table(  # Istio sends one with every DNS cluster, for how many lookups share a socket
+    "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+    tuple(Field(name, number, "ignore") for number, name in enumerate(_CARES, 2)),
+    "1 resolvers",
 )
 
 AGGREGATE = table(

@@ -14,7 +14,7 @@ from typing import Any
 from meshkit.codec import compile_schema
 
 from .assignments import check_assignment
-from .cluster_tables import AGGREGATE, CLUSTER, HTTP_PROTOCOL_OPTIONS, LB_POLICIES
+from .cluster_tables import AGGREGATE, CLUSTER, DNS_RESOLVER, HTTP_PROTOCOL_OPTIONS, LB_POLICIES
 from .resources import (
     Aggregate,
     CircuitBreaker,
@@ -70,6 +70,7 @@ _EXTENSIONS = {
     "ClusterProvided": "ROUND_ROBIN",
 }
 _ISTIO_SOCKETS = ("tlsMode-istio", "tlsMode-disabled")
+_PLAIN_SOCKETS = ("envoy.transport_sockets.tls", "envoy.transport_sockets.raw_buffer")
 _PARAMETERS = ("choice_count", "minimum_ring_size", "maximum_ring_size", "table_size")
 
 
@@ -237,9 +238,8 @@ def _count_not_obeyed(
         counts["circuit_breakers"] = 1
     if outliers is not None:
         counts["outlier_detection"] = 1
-    for socket in raw.transport_socket_matches:
-        if socket.name not in _ISTIO_SOCKETS:  # those are for the endpoints that ask for them
-            counts[f"transport_socket_matches[{socket.name}]"] = 1
+    _count_sockets(raw, counts)
+    _count_resolver(raw.typed_dns_resolver_config, counts)
     for name, options in raw.typed_extension_protocol_options.items():
         if name != _HTTP_OPTIONS:
             counts[f"typed_extension_protocol_options[{name}]"] = 1
@@ -247,6 +247,26 @@ def _count_not_obeyed(
         inner: Counts = {}
         compile_schema(HTTP_PROTOCOL_OPTIONS).decode(options.value, inner)
         counts.update({f"typed_extension_protocol_options.{path}": count for path, count in inner.items()})
+
+
+def _count_sockets(raw: Any, counts: Counts) -> None:
+    for match in raw.transport_socket_matches:
+        inside = match.transport_socket.name if match.transport_socket is not None else ""
+        if match.name not in _ISTIO_SOCKETS:  # those are for the endpoints that ask for them
+            counts[f"transport_socket_matches[{match.name}]"] = 1
+        elif inside and inside not in _PLAIN_SOCKETS:  # such as the PROXY protocol around them
+            counts[f"transport_socket_matches.transport_socket[{inside}]"] = 1
+
+
+def _count_resolver(config: Any, counts: Counts) -> None:
+    """Names are resolved by the operating system, whose servers are its own."""
+    url, value = _typed(config)
+    kind, inner = url.rpartition("/")[2], Counts()
+    if kind == DNS_RESOLVER.name:
+        compile_schema(DNS_RESOLVER).decode(value, inner)
+        counts.update({f"typed_dns_resolver_config.{path}": count for path, count in inner.items()})
+    elif kind:
+        counts[f"typed_dns_resolver_config[{kind}]"] = 1
 
 
 def _breaker(raw: Any) -> CircuitBreaker | None:

@@ -54,6 +54,12 @@ def test_endpoints_that_take_no_calls_are_counted() -> None:
     assert shortcomings({"all": held("all", aggregate=Aggregate(("x",)))}, {}) == []
 
 
+def test_calls_that_only_a_proxy_can_pass_on_say_what_to_write_instead() -> None:
+    passed_on = ClusterSnapshot(Cluster(WHOLE, ClusterType.ORIGINAL_DST), ClusterLoadAssignment(WHOLE))
+    (said,) = shortcomings({WHOLE: passed_on}, {})
+    assert "(ORIGINAL_DST), which nothing here knows: give its ServiceEntry resolution STATIC or DNS" in said
+
+
 def test_only_clusters_of_interest_are_looked_at() -> None:
     clusters = {name: held(name) for name in ("a", "b")}
     assert len(shortcomings(clusters, {"c": "c is resolved by nobody"})) == 3

@@ -277,3 +277,33 @@ REFUSED: list[tuple[Change, str]] = [
 def test_refused(change: Change, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
         decoded(change)
+
+
+def test_what_wraps_istios_sockets_is_counted() -> None:
+    def change(message: Any) -> None:
+        for name, inside in (("tlsMode-istio", "tls"), ("tlsMode-disabled", "upstream_proxy_protocol")):
+            match = message.transport_socket_matches.add(name=name)
+            match.transport_socket.name = f"envoy.transport_sockets.{inside}"
+
+    path = "transport_socket_matches.transport_socket[envoy.transport_sockets.upstream_proxy_protocol]"
+    assert decoded(change).unobeyed == {path: 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "counted"),
+    [
+        ("cares.v3.CaresDnsResolverConfig", b"\x2a\x02\x08\x64", ""),  # as Istio has it: udp_max_queries 100
+        ("cares.v3.CaresDnsResolverConfig", b"\x0a\x00", ".resolvers"),
+        (
+            "apple.v3.AppleDnsResolverConfig",
+            b"",
+            "[envoy.extensions.network.dns_resolver.apple.v3.AppleDnsResolverConfig]",
+        ),
+    ],
+)
+def test_resolvers_of_envoy_count_where_they_name_servers(kind: str, value: bytes, counted: str) -> None:
+    def change(message: Any) -> None:
+        config = message.typed_dns_resolver_config.typed_config
+        config.type_url, config.value = f"type.googleapis.com/envoy.extensions.network.dns_resolver.{kind}", value
+
+    assert decoded(change).unobeyed == ({f"typed_dns_resolver_config{counted}": 1} if counted else {})
