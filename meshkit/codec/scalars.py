@@ -57,7 +57,7 @@ class Scalars:
             self._finish(kind, field, target)
         else:
             self.size()
-            add(f'{target} = str(data[pos:stop], "utf-8")' if kind == "string" else f"{target} = data[pos:stop]")
+            add(f"{target} = data[pos:stop]" + (".decode()" if kind == "string" else ""))
             add("pos = stop")
 
     def _finish(self, kind: str, field: Field, target: str) -> None:
