@@ -79,7 +79,12 @@ class _Decoder:
     def _prologue(self) -> None:
         add = self.text.add
         if self.frame.keeps:
-            add("if end < 0:", "    if data.__class__ is not bytes:", "        data = bytes(data)", "    end = len(data)")
+            add(
+                "if end < 0:",
+                "    if data.__class__ is not bytes:",
+                "        data = bytes(data)",
+                "    end = len(data)",
+            )
             add("unknown = None")
         elif any("message" in (field.kind, field.value) for field in self.fields):
             add("inner = []" if is_bulk(self.schema) else "inner = None if found is None else []")

@@ -8,16 +8,16 @@ are read in one. The same in any other form takes the frames' own ways (`Sending
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import Struct
 from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
 
-from .codes import DATA, END_HEADERS, END_STREAM, HEADERS, MAX_STREAM_ID, MAX_WINDOW, MIN_FRAME_SIZE, Role
+from .codes import DATA, END_STREAM, HEADERS, MAX_STREAM_ID, MAX_WINDOW, MIN_FRAME_SIZE, Role
 from .events import UnaryRequests, UnaryResponses
 from .faults import HeadersTooLarge, StreamsExhausted
 from .headers import HeaderBlock
 from .hpack_table import OVERHEAD
+from .layout import FIRST, LAST, lay_out
 from .limits import Limits
 from .messages import PREFIX
 from .receiving import Receiving
@@ -25,13 +25,8 @@ from .stream import CLOSED, HALF_LOCAL, HALF_REMOTE, Stream
 
 __all__ = ["Calls"]
 
-_unpack_head: Final = Struct(">LBL").unpack_from  # length (24 bits) and type, flags, stream
 _FRAME: Final = 9
-_MESSAGE: Final = Struct(">LBLBL")  # the same, and a gRPC prefix
-_pack_message: Final = _MESSAGE.pack
-_unpack_message: Final = _MESSAGE.unpack_from
-_BEFORE: Final = _FRAME + PREFIX
-_LAST: Final = END_HEADERS | END_STREAM
+_LENGTH_AT: Final = 2  # in a frame: the last octet of its length
 
 
 class Calls(Receiving):
@@ -109,9 +104,10 @@ class Calls(Receiving):
         self.streams[stream_id] = stream
         self._send_window -= size
         self.data_sent += 2
-        head = _pack_message(size << 8, END_STREAM, stream_id, 0, length)
-        self._out += (frame.open, stream.tag, frame.block, head, message)
-        self.output_size += frame.size + _FRAME + size
+        layout = frame.layout
+        head = layout.pack_message(layout.open, stream_id, frame.block, size << 8, END_STREAM, stream_id, 0, length)
+        self._out += (head, message)
+        self.output_size += layout.message_at + length
         return stream
 
     def send_unary(self, stream: Stream, fields: RawHeaders, message: bytes, trailers: RawHeaders) -> None:
@@ -139,9 +135,10 @@ class Calls(Receiving):
         stream.send_window -= size
         self._send_window -= size
         self.data_sent += 3
-        tag, head = stream.tag, _pack_message(size << 8, 0, stream.id, 0, length)
-        self._out += (first.open, tag, first.block, head, message, last.ending, tag, last.block)
-        self.output_size += first.size + _FRAME + size + last.size
+        before, behind, stream_id = first.layout, last.layout, stream.id
+        head = before.pack_message(before.open, stream_id, first.block, size << 8, 0, stream_id, 0, length)
+        self._out += (head, message, behind.pack(behind.ending, stream_id, last.block))
+        self.output_size += before.message_at + length + behind.size
 
     # -- reading
 
@@ -149,21 +146,20 @@ class Calls(Receiving):
         """Take the requests that begin at ``at``, each a header block with all of the DATA behind it. Gives
         where the first frame begins that is not one of these: it goes the frames' own way."""
         calls: list[tuple[Stream, RawHeaders, bytes]] = []
-        streams, limits, size_of_buffer = self.streams, self.limits, len(buffer)
-        window, last_id = self._recv_window, self.highest_id
+        streams, limits, initial = self.streams, self.limits, self._initial
+        size_of_buffer, window, last_id = len(buffer), self._recv_window, self.highest_id
         while at + _FRAME <= size_of_buffer:
-            head, flags, stream_id = _unpack_head(buffer, at)
-            start = at + _FRAME
-            end = start + (head >> 8)
-            if head & 255 != HEADERS or flags != END_HEADERS or end + _BEFORE > size_of_buffer:
+            layout = FIRST[buffer[at + _LENGTH_AT]]
+            start = at + layout.message_at
+            if start > size_of_buffer:
                 break
-            raw = buffer[start:end]
-            block = self._initial.get(raw) or self._read_ahead(not calls, raw, self._initial)
-            if block is None or not block.plain:
+            opening, stream_id, raw, head, last, of_stream, flag, length = layout.unpack_message(buffer, at)
+            if opening != layout.open:
+                if lay_out(FIRST, buffer, at):
+                    continue
                 break
-            head, last, of_stream, flag, length = _unpack_message(buffer, end)
             size = length + PREFIX
-            after = end + _BEFORE + length
+            after = start + length
             if (
                 head != size << 8  # and DATA, which is 0
                 or last != END_STREAM
@@ -177,87 +173,95 @@ class Calls(Receiving):
                 or len(streams) >= limits.max_concurrent_streams
             ):
                 break
+            block = initial.get(raw) or self._read_ahead(not calls, raw, initial)
+            if block is None or not block.plain:
+                break
             window -= size
             last_id = stream_id
             stream = Stream(stream_id, self._stream_send_window, self._stream_window - size, limits.max_receive_message)
             stream.state = HALF_REMOTE
             stream.block = block
             streams[stream_id] = stream
-            calls.append((stream, block.fields, buffer[end + _BEFORE : after]))
+            calls.append((stream, block.fields, buffer[start:after]))
             at = after
         if calls:
-            self._events.append(UnaryRequests(calls))
-            self._ahead.clear()
-            self._useful += 2 * len(calls)
             self.highest_id = last_id
-            self._recv_window = window
-            if window * 2 < self._window:
-                self._credit_connection()
+            self._tell(UnaryRequests(calls), 2 * len(calls), window)
         return at
 
     def _whole_responses(self, buffer: bytes, at: int) -> int:
         """Take responses likewise, with the DATA and the trailers behind their first header blocks."""
         calls: list[tuple[Stream, RawHeaders, bytes, RawHeaders]] = []
-        streams, size_of_buffer, window = self.streams, len(buffer), self._recv_window
+        streams, initial, trailing = self.streams, self._initial, self._trailing
+        size_of_buffer, window = len(buffer), self._recv_window
         while at + _FRAME <= size_of_buffer:
-            head, flags, stream_id = _unpack_head(buffer, at)
-            start = at + _FRAME
-            end = start + (head >> 8)
-            if head & 255 != HEADERS or flags != END_HEADERS or end + _BEFORE > size_of_buffer:
+            layout = FIRST[buffer[at + _LENGTH_AT]]
+            start: int = at + layout.message_at
+            if start > size_of_buffer:
                 break
-            raw = buffer[start:end]
-            block = self._initial.get(raw) or self._read_ahead(not calls, raw, self._initial)
+            opening, stream_id, raw, head, last, of_stream, flag, length = layout.unpack_message(buffer, at)
+            if opening != layout.open:
+                if lay_out(FIRST, buffer, at):
+                    continue
+                break
             stream = streams.get(stream_id)
-            if block is None or not block.plain or stream is None:
-                break
-            head, last, of_stream, flag, length = _unpack_message(buffer, end)
             size = length + PREFIX
-            after = end + _BEFORE + length
+            end: int = start + length
             if (
-                stream.state != HALF_LOCAL
+                stream is None
+                or stream.state != HALF_LOCAL
                 or stream.block is not None
                 or head != size << 8  # and DATA, which is 0
                 or last
                 or of_stream != stream_id
                 or flag
-                or after + _FRAME > size_of_buffer
+                or end + _FRAME > size_of_buffer
                 or size > MIN_FRAME_SIZE
                 or size > window
                 or size > stream.recv_window
                 or length > stream.max_message
             ):
                 break
-            message = buffer[end + _BEFORE : after]
-            head, last, of_stream = _unpack_head(buffer, after)
-            start = after + _FRAME
-            after = start + (head >> 8)
-            if head & 255 != HEADERS or last != _LAST or of_stream != stream_id or after > size_of_buffer:
+            behind = LAST[buffer[end + _LENGTH_AT]]
+            after = end + behind.size
+            if after > size_of_buffer:
                 break
-            raw = buffer[start:after]
-            trailers = self._trailing.get(raw) or self._read_ahead(not calls, raw, self._trailing, block)
+            ending, of_stream, last_raw = behind.unpack(buffer, end)
+            if ending != behind.ending or of_stream != stream_id:
+                if lay_out(LAST, buffer, end):
+                    continue
+                break
+            block = initial.get(raw) or self._read_ahead(not calls, raw, initial)
+            if block is None or not block.plain:
+                break
+            trailers = trailing.get(last_raw) or self._read_ahead(not calls, last_raw, trailing, block)
             if trailers is None or trailers.malformed:
                 break
             window -= size
             stream.block = block
             stream.state = CLOSED
             del streams[stream_id]
-            calls.append((stream, block.fields, message, trailers.fields))
+            calls.append((stream, block.fields, buffer[start:end], trailers.fields))
             at = after
         if calls:
-            self._events.append(UnaryResponses(calls))
-            self._ahead.clear()
-            self._useful += 3 * len(calls)
-            self._recv_window = window
-            if window * 2 < self._window:
-                self._credit_connection()
+            self._tell(UnaryResponses(calls), 3 * len(calls), window)
         return at
+
+    def _tell(self, event: UnaryRequests | UnaryResponses, frames: int, window: int) -> None:
+        """Tell of calls that were so many frames, and left so much of the connection's window."""
+        self._events.append(event)
+        self._ahead.clear()
+        self._useful += frames
+        self._recv_window = window
+        if window * 2 < self._window:
+            self._credit_connection()
 
     def _read_ahead(
         self, first: bool, raw: bytes, known: dict[bytes, HeaderBlock], *before: HeaderBlock
     ) -> HeaderBlock | None:
         """Read a block that is not remembered before it is sure that its frame is taken here: where it is not, the
         frame's own way finds it, and those ``before`` it, read. None unless it belongs to the ``first`` call told."""
-        if not first or len(raw) > MIN_FRAME_SIZE:
+        if not first:
             return None
         block = self._decode(raw, known)
         self._ahead = [*before, block]

@@ -16,6 +16,7 @@ from .codes import ErrorCode
 from .faults import ConnectionFault
 from .hpack_table import OVERHEAD, STATIC, STATIC_FIELDS, STATIC_NAMES, Table
 from .huffman import HuffmanError, huffman_decode
+from .layout import layout_of
 
 __all__ = ["Decoder", "Encoder", "HeaderListTooLarge"]
 
@@ -43,16 +44,13 @@ def encode_integer(value: int, bits: int, pattern: int) -> bytes:
 
 
 class HeadersFrame:
-    """A block with its frame's head: length, type and flags, without and with END_STREAM; the stream comes between."""
+    """A block and the layout of the frame that it is sent in."""
 
-    __slots__ = ("block", "ending", "open", "size")
+    __slots__ = ("block", "layout")
 
     def __init__(self, block: bytes) -> None:
         self.block = block
-        self.size = len(block) + 9
-        head = len(block).to_bytes(3, "big") + b"\x01"
-        self.open = head + b"\x04"  # END_HEADERS
-        self.ending = head + b"\x05"  # and END_STREAM
+        self.layout = layout_of(len(block))
 
 
 class Encoder:

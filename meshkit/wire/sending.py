@@ -101,8 +101,9 @@ class Sending:
             self._block(stream.id, self._encoder.encode(fields), END_STREAM if end else 0)
         else:
             self.data_sent += 1
-            self._out += (frame.ending if end else frame.open, stream.tag, frame.block)
-            self.output_size += frame.size
+            layout = frame.layout
+            self._out.append(layout.pack(layout.ending if end else layout.open, stream.id, frame.block))
+            self.output_size += layout.size
         if not end:
             return
         if stream.state == HALF_REMOTE and stream.partial is None:  # how most calls end at a server

@@ -116,7 +116,6 @@ class Stream:
         "send_encoding",
         "send_window",
         "state",
-        "tag",
         "unacked_app",
         "unacked_wire",
         "writable",
@@ -124,7 +123,6 @@ class Stream:
 
     def __init__(self, stream_id: int, send_window: int, recv_window: int, max_message: int) -> None:
         self.id = stream_id
-        self.tag = stream_id.to_bytes(4, "big")  # as frames name it
         self.context: Any = None
         self.state = OPEN
         # sending

@@ -142,6 +142,23 @@ def test_usual_calls_one_after_the_other_are_one_event():
     assert [data for _, _, data, _ in answered.calls] == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_usual_calls_are_one_event_whatever_the_lengths_of_their_blocks():
+    """Lengths whose last octets are alike push one another out of the table that they are looked up in."""
+    client, server = pair()
+    for length in (30, 30 + 256, 30, 30 + 768, 500):
+        fill = ((b"x-fill", b"x" * length),)
+        for _ in range(2):
+            client.open_unary((*REQUEST, *fill), b"hello")
+            (asked,) = server.receive(client.take_output(), 0.0)
+            assert isinstance(asked, UnaryRequests)
+            ((stream, sent, _),) = asked.calls
+            assert sent == (*REQUEST, *fill)
+            server.send_unary(stream, (*RESPONSE, *fill), b"hi", (*OK, *fill))
+            (answered,) = client.receive(server.take_output(), 0.0)
+            assert isinstance(answered, UnaryResponses)
+            assert answered.calls == [(answered.calls[0][0], (*RESPONSE, *fill), b"hi", (*OK, *fill))]
+
+
 def test_an_unusual_frame_among_usual_calls_keeps_its_place():
     client, server = warm()
     write_request(client, True, b"one")
