@@ -167,7 +167,7 @@ class ClientConnection(Link):
             return self.open(path, fields, sink, message=message, end=True, deadline=deadline)
         call = ClientStream(self, sink, deadline)
         try:
-            call.stream = stream = self.engine.open_unary(self._fields.of_unary(path, fields), message, call)
+            call.stream = stream = self.engine.open_unary((path, fields), message, call, self._fields.of_unary)
         except StreamsExhausted:
             return self.open(path, fields, sink, message=message, end=True, deadline=deadline)
         self.in_flight += 1

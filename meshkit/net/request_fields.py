@@ -15,13 +15,12 @@ class RequestFields:
     """Header fields for the calls of one connection. What calls have in common is made once: equal tuples are cheap
     for the engine, too."""
 
-    __slots__ = ("_authority", "_known", "_scheme", "_unary", "_user_agent")
+    __slots__ = ("_authority", "_known", "_scheme", "_user_agent")
 
     def __init__(self, authority: bytes, user_agent: bytes, *, secure: bool) -> None:
         self._authority = authority
         self._scheme = b"https" if secure else b"http"
         self._user_agent = user_agent
-        self._unary: dict[tuple[bytes, RawHeaders], RawHeaders] = {}
         self._known: dict[tuple[bytes, bytes | None, bytes | None, bool, RawHeaders], RawHeaders] = {}
 
     def __call__(
@@ -39,13 +38,7 @@ class RequestFields:
 
     def of_unary(self, path: bytes, fields: RawHeaders) -> RawHeaders:
         """The same for a call that chooses nothing else."""
-        found = self._unary.get((path, fields))
-        if found is None:
-            found = self(path, None, None, False, fields)
-            if len(self._unary) >= _REMEMBERED:
-                self._unary.clear()
-            self._unary[path, fields] = found
-        return found
+        return self(path, None, None, False, fields)
 
     def _make(
         self, path: bytes, authority: bytes | None, encoding: bytes | None, accept: bool, fields: RawHeaders

@@ -7,7 +7,7 @@ are read in one. The same in any other form takes the frames' own ways (`Sending
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
@@ -77,8 +77,15 @@ class Calls(Receiving):
         stream.context = context
         return stream
 
-    def open_unary(self, fields: RawHeaders, message: bytes, context: Any = None) -> Stream:
-        """`open_stream`, and `send_message` with ``end``."""
+    def open_unary(
+        self,
+        fields: Sequence[Any],
+        message: bytes,
+        context: Any = None,
+        make: Callable[..., RawHeaders] | None = None,
+    ) -> Stream:
+        """`open_stream`, and `send_message` with ``end``. With ``make``, ``fields`` is what it makes header fields of,
+        always the same: where their frame is remembered, it is found by ``fields`` and nothing is made."""
         frame = self._encoder.frames.get(fields)
         stream_id = self._next_id
         length = len(message)
@@ -92,8 +99,11 @@ class Calls(Receiving):
             or not self._may_open
             or stream_id > MAX_STREAM_ID
         ):
-            stream = self.open_stream(fields, context=context)
+            made: RawHeaders = fields if make is None else make(*fields)
+            stream = self.open_stream(made, context=context)
             self.send_message(stream, message, end=True)
+            if make is not None:
+                self._encoder.name(fields, made)
             return stream
         self._next_id = stream_id + 2
         most = self.limits.max_receive_message

@@ -8,7 +8,8 @@ decoder takes a run at once (`Decoder`).
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from meshkit.metadata import RawHeaders
 
@@ -56,17 +57,17 @@ class HeadersFrame:
 class Encoder:
     """Fields to blocks. A table that nothing is put into needs no upkeep but one word when the peer shrinks it.
 
-    ``frames``: the frames of header lists encoded lately, ready to be written.
+    ``frames``: the frames of header lists encoded lately, ready to be written; by list, and by the names of some.
     """
 
     __slots__ = ("_fields", "_update", "frames")
 
-    _LISTS: Final = 64  # remembered, and no longer than this:
+    _LISTS: Final = 128  # remembered, and names of them, and no longer than this:
     _LONGEST: Final = 1024
     _FIELDS: Final = 256
 
     def __init__(self) -> None:
-        self.frames: dict[RawHeaders, HeadersFrame] = {}
+        self.frames: dict[Sequence[Any], HeadersFrame] = {}
         self._fields: dict[tuple[bytes, bytes], bytes] = {}
         self._update = b""
 
@@ -86,6 +87,12 @@ class Encoder:
                 self.frames.clear()  # lists that differ each time push out those that repeat, which soon are back
             self.frames[fields] = HeadersFrame(block)
         return block
+
+    def name(self, name: Sequence[Any], fields: RawHeaders) -> None:
+        """Remember the frame of ``fields`` by ``name``, too; it may be no other list's, nor a list."""
+        frame = self.frames.get(fields)
+        if frame is not None and len(self.frames) < self._LISTS:
+            self.frames[name] = frame
 
     def _field(self, field: tuple[bytes, bytes]) -> bytes:
         index = STATIC_FIELDS.get(field)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshkit.wire import Connection, Limits, PingReceived, Role, UnaryRequests, UnaryResponses
+from meshkit.wire import Connection, ErrorCode, Limits, PingReceived, Role, UnaryRequests, UnaryResponses
 from tests.support.engines import OK, REQUEST, RESPONSE, apart, exchange, pair
 from tests.support.h2peer import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, frame, settings
 
@@ -157,6 +157,40 @@ def test_usual_calls_are_one_event_whatever_the_lengths_of_their_blocks():
             (answered,) = client.receive(server.take_output(), 0.0)
             assert isinstance(answered, UnaryResponses)
             assert answered.calls == [(answered.calls[0][0], (*RESPONSE, *fill), b"hi", (*OK, *fill))]
+
+
+def test_header_fields_that_were_made_once_are_found_by_what_they_are_made_of():
+    client, server = pair()
+    made = []
+
+    def make(path: bytes, more: tuple[tuple[bytes, bytes], ...]):
+        made.append(path)
+        return (*REQUEST, (b"x-path", path), *more)
+
+    sent = []
+    for name in ((b"/a", ()), (b"/b", ()), (b"/a", ()), (b"/a", ((b"k", b"v"),)), (b"/b", ())):
+        client.open_unary(name, b"", None, make)
+        for asked in server.receive(client.take_output(), 0.0):
+            sent += [fields for _, fields, _ in asked.calls]
+    assert made == [b"/a", b"/b", b"/a"]
+    a, b = (*REQUEST, (b"x-path", b"/a")), (*REQUEST, (b"x-path", b"/b"))
+    assert sent == [a, b, a, (*a, (b"k", b"v")), b]
+
+
+def test_names_of_header_fields_are_bounded_and_forgotten_with_them():
+    client, _ = pair()
+
+    def ask(number: int) -> None:
+        stream = client.open_unary((number,), b"", None, lambda number: (*REQUEST, (b"x-number", b"%d" % number)))
+        client.reset(stream, ErrorCode.CANCEL)
+
+    for number in range(1000):
+        ask(number)
+    assert len(client._encoder.frames) <= 128
+    client.receive(settings((1, 100)), 0.0)
+    client.take_output()
+    ask(999)
+    assert client.take_output()[9] == 0x20  # the block begins with the size update (RFC 7541 section 4.2)
 
 
 def test_an_unusual_frame_among_usual_calls_keeps_its_place():
