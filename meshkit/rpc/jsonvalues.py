@@ -31,6 +31,8 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])
 _SPAN = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s\Z", re.ASCII)
 _ENDLESS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # seconds since 1970 of a Timestamp (timestamp.proto)
+_LONGEST = 315_576_000_000  # seconds of a Duration (duration.proto)
 _SECOND = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -75,6 +77,7 @@ def write_float(value: float, single: bool) -> float | str:
 def _shortest(value: float) -> float:
     """The shortest number that is the same of 32 bits."""
     kept = struct.pack("f", value)
+    (value,) = struct.unpack("f", kept)
     return next(
         (short for digits in range(6, 9) if struct.pack("f", short := float(f"{value:.{digits}g}")) == kept), value
     )
@@ -87,8 +90,19 @@ def read_float(value: object) -> float:
             return _ENDLESS[value]
         if not _NUMBER.match(value):
             raise ValueError(f"{value!r} is not a number")
-        value = float(value)
-    return float(value if isinstance(value, float) else expect(int, value))
+        number = float(value)
+    else:
+        number = _float(value)
+    if math.isinf(number):  # of 1e400, which json.loads takes
+        raise ValueError("a number of at most 1.8e308 is expected")
+    return number
+
+
+def _float(value: object) -> float:
+    try:
+        return float(value if isinstance(value, float) else expect(int, value))
+    except OverflowError:
+        return math.inf
 
 
 def read_bytes(value: object) -> bytes:
@@ -112,7 +126,9 @@ def _fraction(nanos: int) -> str:
 
 
 def write_time(seconds: int, nanos: int) -> str:
-    """RFC 3339, in UTC."""
+    """RFC 3339, in UTC. ValueError for what no Timestamp may hold."""
+    if not (_FIRST <= seconds <= _LAST and 0 <= nanos < 10**9):
+        raise ValueError(f"{seconds} seconds and {nanos} nanoseconds are no time of the years 1 to 9999")
     moment = EPOCH + timedelta(seconds=seconds)
     return f"{moment.replace(tzinfo=None).isoformat()}{_fraction(nanos)}Z"
 
@@ -124,12 +140,16 @@ def read_time(value: object) -> tuple[int, int]:
         raise ValueError(f"{value!r} is not a time as in 1970-01-01T00:00:00Z")
     whole, fraction, sign, hours, minutes = found.groups()
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
-    moment = datetime.fromisoformat(whole).replace(tzinfo=timezone(offset))
-    return (moment - EPOCH) // _SECOND, int((fraction or "").ljust(9, "0"))
+    seconds = (datetime.fromisoformat(whole).replace(tzinfo=timezone(offset)) - EPOCH) // _SECOND
+    if not _FIRST <= seconds <= _LAST:
+        raise ValueError(f"{value!r} is not of the years 1 to 9999 in UTC")
+    return seconds, int((fraction or "").ljust(9, "0"))
 
 
 def write_span(seconds: int, nanos: int) -> str:
-    """Seconds, as in ``1.500s``."""
+    """Seconds, as in ``1.500s``. ValueError for what no Duration may hold."""
+    if abs(seconds) > _LONGEST or abs(nanos) >= 10**9 or seconds * nanos < 0:
+        raise ValueError(f"{seconds} seconds and {nanos} nanoseconds are no duration of at most 10,000 years")
     sign = "-" if seconds < 0 or nanos < 0 else ""
     return f"{sign}{abs(seconds)}{_fraction(abs(nanos))}s"
 
@@ -137,7 +157,7 @@ def write_span(seconds: int, nanos: int) -> str:
 def read_span(value: object) -> tuple[int, int]:
     """Seconds and nanoseconds, of one sign."""
     found = _SPAN.match(expect(str, value))
-    if found is None or int(found[2]) > 315_576_000_000:
+    if found is None or int(found[2]) > _LONGEST:
         raise ValueError(f"{value!r} is not a duration as in 1.5s, of at most 10,000 years")
     sign = -1 if found[1] else 1
     return sign * int(found[2]), sign * int((found[3] or "").ljust(9, "0"))

@@ -13,6 +13,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable
 from functools import cache
+from math import copysign
 from typing import Any, NamedTuple, cast
 
 from betterproto2 import Casing
@@ -39,6 +40,7 @@ from .jsonvalues import (
 __all__ = ["from_json", "to_json"]
 
 _NAME = 200  # characters of a field's name that are looked at
+_LIKE_NUMBER = re.compile(r"-?[0-9]")  # no enum's member is called so
 
 _SHORT = ("int32", "uint32", "sint32", "fixed32", "sfixed32")
 _LONG = ("int64", "uint64", "sint64", "fixed64", "sfixed64")  # which JavaScript's numbers would not hold
@@ -84,10 +86,15 @@ class _Shape(NamedTuple):
 @cache
 def _shape(kind: Any) -> _Shape:
     """Of a message class."""
-    written = tuple((Casing.CAMEL(field.name).rstrip("_"), field, _item(field)) for field in schema_of(kind).fields)
+    written = tuple((_camel(field.name), field, _item(field)) for field in schema_of(kind).fields)
     read = {name: (field, item) for camel, field, item in written for name in (field.name.rstrip("_"), camel)}
     groups = {item.name: item.metadata["betterproto"].group for item in dataclasses.fields(kind)}
     return _Shape(written, read, {name: group for name, group in groups.items() if group})
+
+
+def _camel(name: str) -> str:
+    """As protoc makes it: ``k8s_name`` -> ``k8sName``, where `Casing.CAMEL` would take each digit for a word's end."""
+    return re.sub(r"_+(.?)", lambda found: found[1].upper(), name)
 
 
 def _item(field: Field) -> _Item:
@@ -105,9 +112,14 @@ def _write_fields(message: Any) -> dict[str, Any]:
         elif field.repeated:
             if value:
                 shown[name] = [_write(item, one) for one in value]
-        elif value is not None and (field.present or value != zero(field.kind, field.enum)):
+        elif value is not None and (field.present or not _is_zero(field, value)):
             shown[name] = _write(item, value)
     return shown
+
+
+def _is_zero(field: Field, value: Any) -> bool:
+    """Whether ``value`` is the default; a negative zero is not."""
+    return bool(value == zero(field.kind, field.enum)) and not (isinstance(value, float) and copysign(1.0, value) < 0)
 
 
 def _read_fields(kind: Any, given: dict[str, Any]) -> Any:
@@ -187,7 +199,8 @@ def _read_enum(item: _Item, value: object) -> Any:
     if isinstance(value, str):
         found = item.enum.betterproto_renamed_proto_names_to_value().get(value)
         named = item.enum.__members__.get(value) if found is None else item.enum(found)
-        return _UNKNOWN if named is None else named
+        if named is not None or not _LIKE_NUMBER.match(value):
+            return _UNKNOWN if named is None else named
     return item.enum(read_integer(value))
 
 
@@ -252,7 +265,7 @@ def _read_value(kind: Any, value: object) -> Any:
     if isinstance(value, bool):
         return kind(bool_value=value)
     if isinstance(value, int | float):
-        return kind(number_value=float(value))
+        return kind(number_value=read_float(value))
     if isinstance(value, str):
         return kind(string_value=value)
     if isinstance(value, list):

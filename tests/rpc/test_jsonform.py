@@ -21,12 +21,12 @@ VALUES: dict[str, list[Any]] = {
     "uint64": ["18446744073709551615", -1],
     "fixed64": [7],
     "sint64": [-7],
-    "double": [1.5, "NaN", "Infinity", "-Infinity", "1.5", 1, "x", "nan", 1e308],
-    "float": [1.5, 1e39, 0.1, 16777217, 3.4e38, 1e-45, "NaN"],
+    "double": [1.5, "NaN", "Infinity", "-Infinity", "1.5", 1, "x", "nan", 1e308, -0.0, "-0", 0, "1e-400"],
+    "float": [1.5, 1e39, 0.1, 16777217, 3.4e38, 1e-45, "NaN", -0.0],
     "bool": [True, False, "true", 1],
     "string": ["x", "ü", "", 5, ["x"]],
     "bytes": ["AAE=", "", 5, "-_8", "AAE", "+/8=", "-_8=", "A"],
-    "enum": ["LIGHT", "DARK", 1, 2, 99, "NONE", 0, -3, 1.0],
+    "enum": ["LIGHT", "DARK", 1, 2, 99, "NONE", 0, -3, 1.0, "1", "-3", "99", 2**31, "2147483648"],
     "Timestamp": [
         "2020-01-02T03:04:05.123456Z",
         "2020-01-02T03:04:05+01:00",
@@ -42,6 +42,8 @@ VALUES: dict[str, list[Any]] = {
         "10000-01-01T00:00:00Z",
         "2020-13-02T03:04:05Z",
         "1960-01-01T00:00:00-08:00",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
     ],
     "Duration": ["1.5s", "x", "3s", "-0.5s", "-3s", "0s", "1s ", "1", 1, "315576000000s", "315576000001s", "0.000001s"],
     "StringValue": ["x", None, ""],
@@ -49,7 +51,7 @@ VALUES: dict[str, list[Any]] = {
     "BytesValue": ["AAE=", "-_8"],
     "Int64Value": [5, "5", 2**62],
     "UInt32Value": [5, -1],
-    "DoubleValue": ["NaN", 0],
+    "DoubleValue": ["NaN", 0, -0.0],
     "FloatValue": [0.1],
 }
 LAXER: dict[str, list[Any]] = {"int32": ["1_0"], "double": [True, "inf"], "bytes": ["ü", "AA!!"]}  # at google.protobuf
@@ -155,6 +157,14 @@ def test_what_is_not_a_message_is_refused(kind: Any, data: bytes) -> None:
     assert codec is not None
     with pytest.raises(DecodeError, match="not its JSON"):
         codec.decode(data)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", '"1e400"', "1" + "0" * 400])
+def test_numbers_beyond_a_double_are_refused_by_field(number: str) -> None:
+    codec = json_codec(make_types(((FieldSpec(1, "double"),),)).mine[0])
+    assert codec is not None
+    with pytest.raises(DecodeError, match="f1: a number of at most 1.8e308 is expected"):
+        codec.decode(b'{"f1": %s}' % number.encode())
 
 
 def test_what_cannot_be_sent_is_refused() -> None:

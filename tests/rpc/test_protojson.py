@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from betterproto2_compiler.lib.google import protobuf as ours
 from google.protobuf import (
     any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
     duration_pb2,
     empty_pb2,
     field_mask_pb2,
@@ -42,7 +45,14 @@ VALUES: dict[str, list[Any]] = {
     "Value": [None, 1.5, "", False, [], {}, 7],
     "ListValue": [[], [None, 1, [2]], {}],
     "FieldMask": ["", "a,b.cD", "userName", "a_b", 5],
-    "Timestamp": ["2020-01-02T03:04:05.123456789Z", "0001-01-01T00:00:00Z", "x"],
+    "Timestamp": [
+        "2020-01-02T03:04:05.123456789Z",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.999999999Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "x",
+    ],
     "Duration": ["-0.000000001s", "5s", "1.5"],
     "Empty": [{}, {"unknown": 1}],
     "Any": [
@@ -90,6 +100,10 @@ def test_known_types_mean_the_same(name: str, value: Any) -> None:
         ours.FieldMask(paths=["aB"]),
         ours.FieldMask(paths=["a__b"]),
         ours.Any(type_url="type.googleapis.com/no.Body", value=b""),
+        *(ours.Timestamp(seconds=seconds) for seconds in (-62_135_596_801, 253_402_300_800, 2**63 - 1)),
+        *(ours.Timestamp(nanos=nanos) for nanos in (-1, 10**9)),
+        *(ours.Duration(seconds=seconds) for seconds in (315_576_000_001, -315_576_000_001)),
+        *(ours.Duration(seconds=seconds, nanos=nanos) for seconds, nanos in ((1, -1), (-1, 1), (0, 10**9))),
     ],
 )
 def test_what_has_no_json_is_refused(message: betterproto2.Message) -> None:
@@ -108,6 +122,32 @@ def test_a_fault_is_found_by_its_path() -> None:
     types = make_types(((FieldSpec(1, "M1"),), (FieldSpec(1, "bytes", "repeated"),)))
     with pytest.raises(ValueError, match="f1: f1: not base64"):
         from_json(types.mine[0], {"f1": {"f1": ["AAE=", "!"]}})
+
+
+@pytest.mark.parametrize("name", ["k8s_name", "sha256sum", "a1b2", "foo_1_bar", "ipv4_address", "v1beta1_x", "class_"])
+def test_names_are_those_of_protoc(name: str) -> None:
+    proto = name.rstrip("_")
+    file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", syntax="proto3")
+    file.message_type.add(name="M").field.add(name=proto, number=1, type="TYPE_INT32", label="LABEL_OPTIONAL")
+    field = (
+        descriptor_pool.DescriptorPool()
+        .AddSerializedFile(file.SerializeToString())
+        .message_types_by_name["M"]
+        .fields[0]
+    )
+    cls: Any = dataclasses.make_dataclass(
+        "M", [(name, int, betterproto2.field(1, "int32"))], bases=(betterproto2.Message,), eq=False, repr=False
+    )
+    cls.__module__ = __name__
+    shown = to_json(cls(**{name: 5}))
+    assert shown == {field.json_name: 5}
+    assert getattr(from_json(cls, shown), name) == getattr(from_json(cls, {proto: 5}), name) == 5
+
+
+def test_numbers_of_32_bits_are_shown_as_such() -> None:
+    cls = make_types(((FieldSpec(1, "float"),),)).mine[0]
+    assert to_json(cls(f1=16777217)) == {"f1": 16777216.0}
+    assert to_json(cls(f1=-0.0)) == {"f1": -0.0}
 
 
 def test_names_as_people_write_them() -> None:
