@@ -29,8 +29,12 @@ _NO_ITEMS: Final = (str, bytes, bytearray, memoryview, dict)
 
 def one_by_one(values: object) -> None:
     """Refuse what Python would take apart into characters, bytes or keys, each a valid item."""
-    if isinstance(values, _NO_ITEMS):
+    if not _is_many(values):
         raise TypeError("not a list")
+
+
+def _is_many(values: object) -> bool:
+    return hasattr(values, "__iter__") and not isinstance(values, _NO_ITEMS)
 
 
 def mismatch(schema: Schema, name: str, message: object) -> tuple[str, str]:
@@ -51,7 +55,7 @@ def _of_field(field: Field, value: Any) -> str:
         return _of_map(field, value)
     if not field.repeated:
         return _of_value(field.kind, field, value)
-    if isinstance(value, _NO_ITEMS) or not hasattr(value, "__iter__"):
+    if not _is_many(value):
         return _words("list", value)
     return next(filter(None, (_of_value(field.kind, field, item) for item in value)), "")
 
