@@ -80,11 +80,14 @@ class ClusterRuntime:
     An endpoint whose connections fail (TRANSIENT_FAILURE) is passed over while others are left. When all fail, all
     are picked from: the caller then learns the connection's error instead of an empty answer. ``weigh_localities``:
     localities share the calls by their weights also where the cluster does not say so.
+
+    ``pick()`` is the endpoint for one call, None where the cluster has none. It is the picker's own method, once there
+    is a picker for the endpoints of now.
     """
 
     __slots__ = (
-        *("_even", "_failing", "_groups", "_picker", "_pools", "_random", "_source", "_stale", "_targets"),
-        *("_weigh_localities", "cluster"),
+        *("_even", "_failing", "_groups", "_pools", "_random", "_source", "_targets", "_weigh_localities"),
+        *("cluster", "pick"),
     )
 
     def __init__(
@@ -98,8 +101,7 @@ class ClusterRuntime:
         self._targets: dict[str, Target] = {}
         self._failing = 0
         self._even = 0  # the weight that all targets are known to have, 0 where it is not known
-        self._picker: Picker[Target] | None = None
-        self._stale = False
+        self.pick: Callable[[], Target | None] = _nobody
         self.cluster: Cluster | None = None
 
     def __repr__(self) -> str:
@@ -126,7 +128,7 @@ class ClusterRuntime:
             plan = finish(self.prepare(plan.snapshot))
         self.cluster, self._source, self._groups = plan.snapshot.cluster, plan.snapshot, plan.merge.groups
         self._move(plan.merge)
-        self._stale = True
+        self.pick = self._pick_anew
 
     def _move(self, merge: Merge) -> None:
         if self._even and any(endpoint.weight != self._even for _, endpoint in merge.gained):
@@ -163,7 +165,7 @@ class ClusterRuntime:
             target.failing and state is ConnectivityState.CONNECTING
         )
         if failing is not target.failing:  # other changes leave the pickers as they are: connecting costs nothing here
-            target.failing, self._stale = failing, True
+            target.failing, self.pick = failing, self._pick_anew
             self._failing += 1 if failing else -1
 
     @property
@@ -176,15 +178,11 @@ class ClusterRuntime:
         """Whether it has no endpoint that may be called."""
         return not self._targets
 
-    def pick(self) -> Target | None:
-        """The endpoint for one call; None where the cluster has none."""
-        if self._stale:
-            self._rebuild()
-        return None if self._picker is None else self._picker.pick()
-
-    def _rebuild(self) -> None:
-        self._stale = False
-        self._picker = self._build(healthy=True) or self._build(healthy=False)
+    def _pick_anew(self) -> Target | None:
+        """The first pick since endpoints changed, or whether they may be called."""
+        picker = self._build(healthy=True) or self._build(healthy=False)
+        self.pick = _nobody if picker is None else picker.pick
+        return self.pick()
 
     def _build(self, *, healthy: bool) -> Picker[Target] | None:
         assert self.cluster is not None
@@ -221,7 +219,11 @@ class ClusterRuntime:
         """Let go of every endpoint."""
         for address in list(self._targets):
             self._drop(address)
-        self._picker = None
+        self.pick = _nobody
+
+
+def _nobody() -> None:
+    """The pick of a cluster without endpoints."""
 
 
 def _known(cluster: Cluster) -> LbPolicy:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Generator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from meshkit.cell import Cell
 from meshkit.codec import finish
@@ -66,7 +67,8 @@ class Clusters:
         return self._scope.start(work, name=name)
 
 
-class Straight(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Straight:
     """Where all calls of a path go, and how they are tried again."""
 
     retry: RetryPolicy | None

@@ -102,18 +102,24 @@ class Stack:
         """One unary call with all its attempts: its reply, or the RpcError it ended with."""
         way: Way | None = None
         guard: RetryGuard | None = None
-        straight = self._straight(call)
+        view = self._views.get(call.method.service)
+        straight = None if view is None else view.straight.get(call.method.path)  # most calls: no rule concerns them
         target = None if straight is None else straight.cluster.pick()
         if straight is None or target is None:
             way = self._way_nowait(call) or await self._way(call)
             target = way.pick()
         while True:
             try:
-                attempt = _attempt_nowait(way, call, target)
-                if attempt is None:
+                if (
+                    target is not None
+                    and target.pool is not None
+                    and (way is None or way.per_try_timeout is None)
+                    and (connection := target.pool.ready_nowait()) is not None
+                ):
+                    outcome = await call.start(connection, target)
+                else:
                     way = way or _along(straight, target)
-                    attempt = self._attempt(way, call, target)
-                outcome = await attempt
+                    outcome = await self._attempt(way, call, target)
             except (ConnectionFailed, ConnectionLost) as error:
                 outcome = Unreached(call, error)
             except BaseException:
@@ -152,16 +158,6 @@ class Stack:
                 raise error_for(status_of(outcome.status), outcome.message)
 
     # -- interface and route -----------------------------------------------------------------------------------------
-
-    def _straight(self, call: UnaryCall[Any]) -> Straight | None:
-        """Where a call goes that no rule concerns unless it fails, as most; None for one that needs a `Way` at once."""
-        view, path = self._views.get(call.method.service), call.method.path
-        if view is None:
-            return None
-        straight = view.straight.get(path)
-        if straight is None and path not in view.straight:
-            view.learn(path)
-        return straight
 
     def _way_nowait(self, call: AnyCall) -> Way | None:
         """The way in force; None where the interface has no view, or the cluster no endpoints: `_way` then waits."""
@@ -216,23 +212,17 @@ class Stack:
         return first, connection
 
 
-def _attempt_nowait(way: Way | None, call: UnaryCall[Any], target: Target | None) -> Awaitable[Outcome] | None:
-    """One attempt where a connection is ready, None elsewhere."""
-    if target is None or target.pool is None or (way is not None and way.per_try_timeout is not None):
-        return None
-    connection = target.pool.ready_nowait()
-    return None if connection is None else call.start(connection, target)
-
-
 def _along(straight: Straight | None, target: Target | None) -> Way:
     """The way of a call that went straight to ``target``, once it needs one."""
     assert straight is not None
-    way = Way(*straight)
+    way = Way(straight.retry, straight.cluster)
     way.last = target
     return way
 
 
 def _decide(view: View, call: AnyCall) -> Way | None:
+    if call.method.path not in view.straight:
+        view.learn(call.method.path)  # for the calls after this one
     decision = view.table.select(call.method.path, call.headers())
     if decision is None or decision.direct is not None:
         raise _refusal(view, decision, call.method.path)

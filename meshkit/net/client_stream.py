@@ -12,7 +12,7 @@ from .outcome import Outcome
 from .reading import Reading
 from .sinks import ClientSink
 
-__all__ = ["ClientStream", "Opening"]
+__all__ = ["NOBODY", "OVER", "ClientStream", "Opening"]
 
 Opening = tuple[RawHeaders, bytes | None, int | None]
 """What opening a stream needs: header fields, the encoding of messages, and the receive limit."""
@@ -46,7 +46,7 @@ class _Nobody:
     def on_writable(self) -> None: ...
 
 
-_NOBODY = _Nobody()
+NOBODY = _Nobody()
 _NOTHING: list[tuple[bytes | None, bool, bool]] = []  # shared: only a call without a stream ever adds to its own
 
 
@@ -141,14 +141,14 @@ class ClientStream:
     def close(self) -> None:
         """Nothing is sent or told from now on."""
         self.over = True
-        self.sink = _NOBODY
+        self.sink = NOBODY
         if self.stream is not None:
-            self.stream.context = _OVER  # it refers to this call and this call to it: leave no cycle behind
+            self.stream.context = OVER  # it refers to this call and this call to it: leave no cycle behind
         if self.opening is not None:
             self.pending, self.opening = _NOTHING, None
 
 
-_OVER = ClientStream(
-    cast(_Owner, None), _NOBODY, None
+OVER = ClientStream(
+    cast(_Owner, None), NOBODY, None
 )  # stands for every call that is over, where late events look for one
-_OVER.over = True
+OVER.over = True

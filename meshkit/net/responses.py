@@ -24,7 +24,7 @@ from meshkit.wire import (
     Writable,
 )
 
-from .client_stream import ClientStream
+from .client_stream import NOBODY, OVER, ClientStream
 from .events import Handlers
 from .http_replies import HttpReplies
 from .link import LOG
@@ -88,7 +88,7 @@ class Responses:
                 known, outcome = self._ends = (trailers, from_trailers(trailers, trailers_only=False))
             ended += 1
             sink = call.sink
-            call.close()
+            call.over, call.sink, stream.context = True, NOBODY, OVER  # `close`, written out: once for each call
             sink.on_unary(fields, data, outcome)
         self._owner.answered += ended
         self._owner.ended(ended)
