@@ -80,7 +80,7 @@ def within(count: int, calls: int, share: float) -> bool:
 
 async def until(count: Callable[[], Awaitable[Counter[str]]], expected: dict[str, int]) -> None:
     """Call until the shares are these."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await count() != expected:
             pass
 
@@ -159,7 +159,7 @@ async def test_envoy_grpcio_and_our_client_obey_one_folder_alike(world, tmp_path
             assert within(counts["v1"], 1000, 0.9), (name, counts)
         save(plane.directory / "rules.yaml", rules(50))
         for name, client in clients.items():
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (await client(60))["v2"] < 22:  # under the old rule 6 of 60
                     pass
             counts = await client(1000)
@@ -220,7 +220,7 @@ async def test_a_grpcio_server_serves_by_our_listener(world):
     plane, _, _ = world
     port = free_port()  # grpcio does not tell which port an xDS server got
     async with XdsServer(port, plane.port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        reply = await channel.unary_unary("/a.B/C")(b"", timeout=15, wait_for_ready=True)
+        reply = await channel.unary_unary("/a.B/C")(b"", timeout=60, wait_for_ready=True)
         assert reply == b"xds-server"
 
 
@@ -250,7 +250,8 @@ async def test_envoy_finds_an_interface_where_live_servers_provide_it(tmp_path):
                 with suppress(grpc.aio.AioRpcError):  # before the first server is known there is no route
                     await call(channel)
             assert set(await shares(channel, 60)) == {"one", "two"}
-        await until(partial(shares, channel, 10), {"one": 10})
+        # Of two servers that both answer, one is picked at random: ten times the same one is no rare thing.
+        await until(partial(shares, channel, 40), {"one": 40})
         assert await shares(channel, 40) == {"one": 40}
 
 

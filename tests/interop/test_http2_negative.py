@@ -16,6 +16,7 @@ from tests.support import h2peer as h2
 from tests.support.gen.grpc.testing import Payload, SimpleRequest, SimpleResponse
 from tests.support.gen.grpc.testing.test_mesh import TestServiceClient as Client
 from tests.support.interop_cases import LARGE_REPLY, LARGE_REQUEST
+from tests.support.waiting import until
 
 Cell = Callable[[str, str], None]
 Play = Callable[[h2.Peer], Awaitable[None]]
@@ -48,8 +49,10 @@ async def test_goaway(cell: Cell) -> None:
     """GOAWAY after the first answer: the second call takes a connection of its own."""
     cell("http2: goaway", PAIR)
     connections: list[list[int]] = []
+    peers: list[h2.Peer] = []
 
     async def play(peer: h2.Peer) -> None:
+        peers.append(peer)
         streams: list[int] = []
         connections.append(streams)
         while True:
@@ -59,7 +62,7 @@ async def test_goaway(cell: Cell) -> None:
 
     async with h2.scripted(endless(play)) as port, Channel(f"127.0.0.1:{port}") as channel:
         await large_call(Client(channel))
-        await asyncio.sleep(0.1)  # the client learns of it
+        await until(lambda: peers[0].closed)  # the client has learned of it
         await large_call(Client(channel))
     assert connections == [[1], [1]]
 

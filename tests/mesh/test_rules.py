@@ -156,7 +156,7 @@ async def test_fifty_interfaces_share_one_stream_and_ask_for_no_more_than_they_u
     async with control_plane(tmp_path) as plane, Mesh(f"127.0.0.1:{plane.port}", wait=30) as mesh:
         for index in range(50):
             with pytest.raises(Unavailable):  # the endpoint refuses connections: it was found, and asked for
-                await _client_of(index, mesh).say_hello(ADA, timeout=5)
+                await _client_of(index, mesh).say_hello(ADA, timeout=30)
         (session,) = plane.hub.sessions.values()
         watched = {url.rpartition(".")[2]: watch for url, watch in session.machine.watches.items()}
         assert len(watched["RouteConfiguration"].names) == 50

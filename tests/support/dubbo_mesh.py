@@ -14,6 +14,7 @@ from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,13 @@ PORT = 20000  # of the service, and of each dubbo-go provider on its own address
 TOKEN = Path("/var/run/secrets/token/istio-token")
 _START = 180.0  # seconds that a program of theirs may take on a busy machine; it takes 3
 _ANSWERS = 120.0
+_LAST = cycle(range(1, 251))
 _RESULT = re.compile(r"RESULT (\d+) x (\w+)(.*)")
 
 
 def loopback() -> str:
-    """An address of this machine that no other test uses."""
-    return f"127.{random.randint(16, 250)}.{random.randint(0, 250)}.{random.randint(1, 250)}"
+    """An address of this machine that no other test uses, and no other run beside this one."""
+    return f"127.{random.randint(16, 250)}.{random.randint(0, 250)}.{next(_LAST)}"
 
 
 def token_file() -> Path:
@@ -149,8 +151,15 @@ async def dubbo_provider(plane: ControlPlane, pod: str, address: str, name: str)
 async def dubbo_consumer(plane: ControlPlane, pod: str = "consumer", *arguments: str) -> AsyncIterator[DubboConsumer]:
     """A dubbo-go client that has found a provider. It belongs to no service."""
     token_file()
-    async with _program("./client", plane, pod, "-told", *arguments) as process:
-        yield DubboConsumer(process)
+    async with _program("./client", plane, pod, "-told", "-timeout", "30s", *arguments) as process:
+        consumer = DubboConsumer(process)
+
+        async def can_call() -> bool:
+            """It gets routes after endpoints, and waits half a second for them."""
+            return "ERR" not in await consumer.shares(1)
+
+        await until(can_call)
+        yield consumer
 
 
 @asynccontextmanager

@@ -169,7 +169,7 @@ async def go_client(peer: str, address: str, *arguments: str) -> Said:
     """Run the client of dubbo-go 3.3 or 3.1 against ``address``, with the flags that its README names."""
     binary = await asyncio.to_thread(go_peer, peer.replace(" ", "-"), "./client")
     url = address if peer == GO33 else f"tri://{address}"
-    return await _run(str(binary), "-url", url, *arguments)
+    return await _run(str(binary), "-url", url, "-timeout", "60s", *arguments)  # theirs is three
 
 
 async def java_client(

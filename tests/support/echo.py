@@ -59,7 +59,7 @@ class EchoBackend:
 
 
 async def call(
-    channel: grpc.aio.Channel, method: str = "/helloworld.v1.Greeter/SayHello", *, timeout: float = 5, **metadata: str
+    channel: grpc.aio.Channel, method: str = "/helloworld.v1.Greeter/SayHello", *, timeout: float = 30, **metadata: str
 ) -> str:
     """One call; the name of the backend that answered."""
     rpc = channel.unary_unary(method)

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.interop
 
 Servers = Callable[..., DubboServer]
 NAMES = {GO33: "v1", GO31: "v1", JAVA: "java"}
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 LARGE = 3_000_000  # bytes, both ways
 
 

@@ -15,10 +15,11 @@ import pytest
 from meshkit.errors import Unimplemented
 from meshkit.rpc import Channel, Server
 from tests.support.dubbo_greeter import Greeter, hello
-from tests.support.dubbo_peers import GO33, free_port, go_client
+from tests.support.dubbo_peers import GO33, go_client
 from tests.support.gen.api.greeter_mesh import GreeterClient
 from tests.support.gopeers import go_binary
 from tests.support.peercache import PEERS, tool
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.interop
 
@@ -36,7 +37,8 @@ class Gateway(NamedTuple):
 async def gateway(folder: Path) -> AsyncIterator[Gateway]:
     """Pixiu with the configuration of ``tests/peers/pixiu``, and a server of ours behind it."""
     async with Server([Greeter()]) as server:
-        ports = {"MESHKIT_PORT": await server.listen(), "GRPC_PORT": free_port(), "HTTP_PORT": free_port()}
+        grpc, http = free_ports(2)
+        ports = {"MESHKIT_PORT": await server.listen(), "GRPC_PORT": grpc, "HTTP_PORT": http}
         text = (PEERS / "pixiu" / "conf.yaml").read_text()
         for name, port in ports.items():
             text = text.replace(f"port: {name}", f"port: {port}")

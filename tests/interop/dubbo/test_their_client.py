@@ -165,10 +165,10 @@ async def test_deadlines(peer: str, name: str, tmp_path: Path) -> None:
     greeter = Greeter()
     async with served(greeter) as address:
         if peer == JAVA:
-            said = await java_client(tmp_path, address, "x", name, timeout=2000)  # a first call may be a slow one
-            assert re.search("DEADLINE_EXCEEDED|Timeout after 2000ms", of_name(said, name))  # ours, or its own
+            said = await java_client(tmp_path, address, "x", name, timeout=5000)  # a first call may be a slow one
+            assert re.search("DEADLINE_EXCEEDED|Timeout after 5000ms", of_name(said, name))  # ours, or its own
         else:
-            said = await go_client(peer, address, "-name", name, "-timeout", "2s")
+            said = await go_client(peer, address, "-name", name, "-timeout", "5s")
             early = peer == GO33 and name.startswith("early")
             wanted = "incomplete envelope" if early else {GO33: "deadline_exceeded", GO31: "DeadlineExceeded"}[peer]
             assert wanted in said.result
@@ -214,7 +214,7 @@ async def test_a_ping_after_ten_silent_seconds(peer: str) -> None:
     """dubbo-go pings a connection after ten seconds of silence, which grpc-go's servers by default answer by hanging
     up. Nothing else passes than the ping and its answer, of 17 bytes each."""
     async with served(Greeter()) as address, tapped(address) as tap:
-        client = asyncio.create_task(go_client(peer, tap.address, "-linger", "12s"))
+        client = asyncio.create_task(go_client(peer, tap.address, "-linger", "16s"))
         up = down = 0
 
         async def silent() -> bool:

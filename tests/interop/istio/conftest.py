@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.istiod import Istiod, running_istiod
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,15 @@ def module_istiod(tmp_path_factory: pytest.TempPathFactory) -> Generator[Istiod]
 
 @pytest.fixture
 async def istiod(module_istiod: Istiod) -> AsyncGenerator[Istiod]:
-    """The module's istiod, with no YAML: every test writes its own."""
+    """The module's istiod, with no YAML and no client: every test has its own."""
     await module_istiod.clear()
+    await until(lambda: _left_alone(module_istiod))
     yield module_istiod
+
+
+async def _left_alone(istiod: Istiod) -> bool:
+    """Whether it has noticed that the streams of the test before are gone."""
+    return not await istiod.watchers()
 
 
 @pytest.fixture
