@@ -161,13 +161,11 @@ class Calls(Receiving):
         while at + _FRAME <= size_of_buffer:
             layout = FIRST[buffer[at + _LENGTH_AT]]
             start = at + layout.message_at
-            if start > size_of_buffer:
-                break
-            opening, stream_id, raw, head, last, of_stream, flag, length = layout.unpack_message(buffer, at)
-            if opening != layout.open:
+            if start > size_of_buffer or (found := layout.unpack_message(buffer, at))[0] != layout.open:
                 if lay_out(FIRST, buffer, at):
                     continue
                 break
+            _, stream_id, raw, head, last, of_stream, flag, length = found
             size = length + PREFIX
             after = start + length
             if (
@@ -207,13 +205,11 @@ class Calls(Receiving):
         while at + _FRAME <= size_of_buffer:
             layout = FIRST[buffer[at + _LENGTH_AT]]
             start: int = at + layout.message_at
-            if start > size_of_buffer:
-                break
-            opening, stream_id, raw, head, last, of_stream, flag, length = layout.unpack_message(buffer, at)
-            if opening != layout.open:
+            if start > size_of_buffer or (found := layout.unpack_message(buffer, at))[0] != layout.open:
                 if lay_out(FIRST, buffer, at):
                     continue
                 break
+            _, stream_id, raw, head, last, of_stream, flag, length = found
             stream = streams.get(stream_id)
             size = length + PREFIX
             end: int = start + length
@@ -234,12 +230,12 @@ class Calls(Receiving):
                 break
             behind = LAST[buffer[end + _LENGTH_AT]]
             after = end + behind.size
-            if after > size_of_buffer:
-                break
-            ending, of_stream, last_raw = behind.unpack(buffer, end)
-            if ending != behind.ending or of_stream != stream_id:
+            if after > size_of_buffer or (found := behind.unpack(buffer, end))[0] != behind.ending:
                 if lay_out(LAST, buffer, end):
                     continue
+                break
+            _, of_stream, last_raw = found
+            if of_stream != stream_id:
                 break
             block = initial.get(raw) or self._read_ahead(not calls, raw, initial)
             if block is None or not block.plain:
