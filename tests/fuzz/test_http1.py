@@ -10,11 +10,11 @@ from meshkit.net import ServerOptions
 from meshkit.wire import Limits
 from tests.fuzz.test_wire import damaged
 from tests.support.echo_service import serving
+from tests.support.fuzzing import SEED
 from tests.support.http1 import connected, post
 
 SECONDS = float(os.environ.get("MESHKIT_FUZZ_SECONDS", "1"))
-SEED = int(os.environ.get("MESHKIT_FUZZ_SEED", "0")) or int(time.time())
-LIMITS = Limits(max_receive_message=2000, max_header_list_size=2000, header_timeout=0.2, preface_timeout=0.2)
+LIMITS = Limits(max_receive_message=2000, max_header_list_size=2000, header_timeout=2, preface_timeout=2)
 UNARY = "/echo.v1.Echo/Unary"
 CHUNKED = f"POST {UNARY} HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
 GOOD = (
@@ -41,7 +41,7 @@ async def one_connection(port: int, random: Random) -> None:
 async def test_damaged_requests():
     faults: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
-    options = ServerOptions(limits=LIMITS, write_timeout=0.5)
+    options = ServerOptions(limits=LIMITS, write_timeout=2)
     async with serving(json=True, options=options) as (server, address):
         port = int(address.rpartition(":")[2])
         until, count = time.monotonic() + SECONDS, 0

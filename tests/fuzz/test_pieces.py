@@ -11,6 +11,7 @@ import pytest
 
 from meshkit.wire import Connection, Event, Limits, Message, Role
 from tests.support.engines import OK, REQUEST, RESPONSE, apart, frames
+from tests.support.fuzzing import SEED
 from tests.support.h2peer import (
     PREFACE,
     WINDOW_UPDATE,
@@ -25,7 +26,6 @@ from tests.support.h2peer import (
 )
 
 SECONDS = float(os.environ.get("MESHKIT_FUZZ_SECONDS", "1")) / 2
-SEED = int(os.environ.get("MESHKIT_FUZZ_SEED", "0")) or int(time.time())
 LIMITS = Limits(max_receive_message=1000, stream_window=2000, connection_window=1 << 17, max_concurrent_streams=25)
 
 

@@ -25,6 +25,7 @@ from meshkit.wire import (
     Terminated,
 )
 from tests.support.engines import OK, REQUEST, RESPONSE, apart
+from tests.support.fuzzing import SEED
 from tests.support.h2peer import (
     PREFACE,
     block,
@@ -40,7 +41,6 @@ from tests.support.h2peer import (
 )
 
 SECONDS = float(os.environ.get("MESHKIT_FUZZ_SECONDS", "1")) / 3
-SEED = int(os.environ.get("MESHKIT_FUZZ_SEED", "0")) or int(time.time())
 LIMITS = Limits(
     max_receive_message=1 << 16, stream_window=1 << 16, connection_window=1 << 18, max_concurrent_streams=20
 )

@@ -203,7 +203,7 @@ async def test_a_body_buys_time_by_its_bytes() -> None:
         ({"preface_timeout": 0.1}, b""),
         ({"preface_timeout": 0.1}, b"PR"),
         ({"header_timeout": 0.1}, b"POST /a HTTP/1.1\r\nhost:"),
-        ({"header_timeout": 0.1}, post("/a") + b"POST /b"),
+        ({"header_timeout": 1.0}, post("/a") + b"POST /b"),
     ],
 )
 async def test_who_is_too_slow_is_cut_off(settings: dict[str, float], sent: bytes) -> None:
@@ -338,7 +338,7 @@ async def test_garbage_breaks_nothing() -> None:
     random, failures = Random(1), list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
     good = post("/a", "hello", transfer_encoding="x") + post("/b", b"\0" * 50, expect="100-continue")
-    async with serving(header_timeout=0.5, write_timeout=0.5) as (_, server, peer, port):
+    async with serving(header_timeout=5, write_timeout=5) as (_, server, peer, port):
         for _ in range(200):
             bad = bytearray(good)
             for _ in range(random.randrange(1, 8)):
