@@ -29,6 +29,7 @@ __all__ = [
     "DELTA",
     "HOST",
     "LIGHT",
+    "Object",
     "both",
     "caller",
     "destination_rule",
