@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -156,6 +156,32 @@ async def _refused(client: GreeterClient, names: Iterator[int], wanted: bool) ->
         except Unavailable:
             ends.add(True)
     return ends == {wanted}
+
+
+async def _in_turn(client: GreeterClient) -> bool:
+    """Whether calls, one by one, go to two endpoints in turn, as round robin has it and nothing else."""
+    names = [(await client.say_hello(HelloRequest(name="Ada"), timeout=30)).message for _ in range(40)]
+    return all(one != other for one, other in pairwise(names))
+
+
+@both("DestinationRule: portLevelSettings")
+async def test_the_policy_of_a_port_wins_over_that_of_all(istiod: Istiod, mode: Any) -> None:
+    turns, dice = ({"loadBalancer": {"simple": simple}} for simple in ("ROUND_ROBIN", "LEAST_REQUEST"))
+    async with _versions(istiod, mode) as client:
+        await istiod.apply("subsets", _of_port(80, turns, dice))
+        await until(lambda: _in_turn(client))
+        await istiod.apply("subsets", _of_port(80, dice, turns))
+        await until(lambda: _not(_in_turn(client)))
+        await istiod.apply("subsets", _of_port(81, dice, turns))
+        await until(lambda: _in_turn(client))
+
+
+def _of_port(number: int, of_port: Any, of_all: Any) -> Any:
+    return destination_rule(portLevelSettings=[{"port": {"number": number}, **of_port}], **of_all)
+
+
+async def _not(found: Awaitable[bool]) -> bool:
+    return not await found
 
 
 @both("Services of other namespaces, exportTo")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -57,6 +58,33 @@ async def test_subsets_by_labels_and_weights(istiod: Istiod, mode: Any) -> None:
         await istiod.apply("rule", virtual_service(routes({"v1": 80, "v2": 20})))
         await settle(client, {"one", "two"}, 200)
         await settle_share(client, "two", 0.2)
+
+
+@both("ServiceEntry of several hosts and ports")
+async def test_hosts_of_one_service_entry_share_its_endpoints(istiod: Istiod, mode: Any) -> None:
+    hosts = [HOST, "greeter.example", "hello.example"]
+    ports = [{"number": number, "name": f"grpc-{number}", "protocol": "GRPC"} for number in (80, 81)]
+    async with greeters(_TWO) as port, AsyncExitStack() as stack:
+        for each in ports:
+            each["targetPort"] = port
+        places = {"helloworld.v1.Greeter": "hello.example:81"}, {"helloworld.v1.Greeter": "greeter.example:80"}
+        second, third = [await stack.enter_async_context(caller(istiod, mode, interfaces=place)) for place in places]
+        first = await stack.enter_async_context(caller(istiod, mode))
+        entry = service_entry(HOST, {"127.0.0.11": {}}, port, hosts=hosts, ports=ports)
+        await istiod.apply("greeter", entry)
+        for client in (first, second, third):
+            await settle(client, {"one"})
+        entry["spec"]["endpoints"].append({"address": "127.0.0.12"})
+        await istiod.apply("greeter", entry)
+        for client in (first, second, third):
+            await settle(client, {"one", "two"})
+        entry["spec"]["endpoints"] = [{"address": "127.0.0.12"}]
+        await istiod.apply("greeter", entry)
+        nobody = {"directResponse": {"status": 403}}
+        await istiod.apply("routes", virtual_service(nobody, host="greeter.example"))
+        await until_fails(third, "PERMISSION_DENIED")
+        await settle(first, {"two"})
+        await settle(second, {"two"})
 
 
 @both("Kubernetes Service with unready pods")
