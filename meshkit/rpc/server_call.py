@@ -218,7 +218,7 @@ class ServerCall(Context):
     def _fail(self, error: BaseException) -> Status:
         """Tell the caller of ``error`` and give the status of the call."""
         answer = _answer_in(error)
-        if answer is not None:
+        if answer is not None and _is_sendable(answer):
             self._finish(answer.status, answer.message or "", _details_of(answer))
             return answer.status
         if isinstance(error, asyncio.CancelledError):
@@ -283,6 +283,15 @@ def _answer_in(error: BaseException) -> GRPCError | None:
             return None
         error = group.exceptions[0]
     return error if isinstance(error, GRPCError) and error.status is not Status.OK else None
+
+
+def _is_sendable(error: GRPCError) -> bool:
+    """Whether it is what its class takes: ``Unavailable(exception)`` and ``GRPCError(14)`` are not, and are bugs."""
+    status, message = cast("tuple[object, object]", (error.status, error.message))
+    if isinstance(status, Status) and isinstance(message, str | None):
+        return True
+    error.add_note(f"It cannot be sent: its status must be a Status and its message text, not {status!r}, {message!r}.")
+    return False
 
 
 def _details_of(error: GRPCError) -> bytes | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from grpclib.exceptions import GRPCError
 from structlog.testing import capture_logs
 
 from meshkit.errors import (
@@ -157,6 +158,33 @@ async def test_an_error_out_of_a_task_group_passes_through() -> None:
     async with calling() as back, calling(Front(back)) as front:
         with pytest.raises(NotFound, match="deep"):
             await front.unary(EchoRequest(text="deep", fail=5))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Unavailable(OSError("gone")), RpcError(Status.NOT_FOUND, "gone"), GRPCError(14, "gone")],  # type: ignore[arg-type]  # the mistakes under test
+    ids=["an exception as message", "grpclib's order of arguments", "a number as status"],
+)
+async def test_an_error_that_cannot_be_sent_is_a_bug(error: GRPCError) -> None:
+    """Its caller does not wait for the answer in vain."""
+
+    class Wrong(EchoBase):
+        async def unary(self, request: EchoRequest, ctx: Context, /) -> EchoReply:
+            raise error
+
+        async def split(self, request: EchoRequest, ctx: Context, /) -> AsyncIterator[EchoReply]:
+            yield EchoReply()
+            raise error
+
+    async with calling(Wrong()) as echo:
+        with capture_logs() as logs:
+            with pytest.raises(Unknown, match="the handler failed, incident"):
+                await echo.unary(EchoRequest(), timeout=30)
+            with pytest.raises(Unknown, match="the handler failed, incident"):
+                async for _ in echo.split(EchoRequest(), timeout=30):
+                    pass
+        assert [log["event"] for log in logs] == ["handler failed"] * 2
+        assert "its message text, not" in error.__notes__[0]
 
 
 async def test_details_that_cannot_be_sent_are_left_out() -> None:
