@@ -166,11 +166,9 @@ class HostNames:
         return await self._resolver(host)
 
     def _make(self, cluster: Cluster) -> ClusterLoadAssignment:
-        assert cluster.assignment is not None
-        localities = [
-            replace(group, endpoints=tuple(self._endpoints(cluster, group))) for group in cluster.assignment.localities
-        ]
-        return replace(cluster.assignment, localities=tuple(localities))
+        given = cluster.assignment or ClusterLoadAssignment(cluster.name)  # none is no endpoints, as Envoy has it
+        localities = [replace(group, endpoints=tuple(self._endpoints(cluster, group))) for group in given.localities]
+        return replace(given, localities=tuple(localities))
 
     def _endpoints(self, cluster: Cluster, group: LocalityEndpoints) -> Iterator[Endpoint]:
         """An address counts once per name; a name without addresses is no endpoint."""

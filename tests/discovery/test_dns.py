@@ -257,3 +257,25 @@ async def test_a_resolver_that_never_answers_holds_up_its_own_interface_only(mon
         finally:
             await discovery.close()
             await w.names.close()
+
+
+@pytest.mark.parametrize("mode", ["delta", "sotw"])
+async def test_a_cluster_of_no_names_has_no_endpoints(mode: str) -> None:
+    """And takes nothing down with it: the stream goes on, and brings names later."""
+    empty = cluster_pb2.Cluster(name="d", type=cluster_pb2.Cluster.STRICT_DNS)
+    named = cluster_pb2.Cluster(name="d", type=cluster_pb2.Cluster.STRICT_DNS)
+    named.load_assignment.CopyFrom(endpoints("d", "127.0.0.1:80"))
+    async with AdsServer() as server:
+        server.put(routes("p.d:80", ("d", 1)), empty)
+        discovery = Discovery(DiscoveryOptions(server.address, mode=mode))
+        await discovery.start()
+        try:
+            watch = discovery.watch("p.D")
+            async with asyncio.timeout(30):
+                snapshot = await watch.cell.wait(lambda snapshot: snapshot.ready)
+                assert snapshot.clusters["d"].assignment == ClusterLoadAssignment("d")
+                server.put(named)
+                await watch.cell.wait(lambda snapshot: bool(snapshot.clusters["d"].assignment.localities))
+            assert len(server.streams) == 1
+        finally:
+            await discovery.close()
