@@ -69,12 +69,13 @@ def decode_updates(response: Response, machine: AdsMachine) -> Generator[int, No
 def _update(kind: ResourceType, named: Named, machine: AdsMachine) -> Generator[int, None, Update]:
     data, name = named.value, named.name or peek_name(named.value)
     size, entry = len(data), machine.entry(kind, name)
+    if named.type_url != kind.url:  # refused for its type alone: the same bytes may come again with the right one
+        reason = f"a {named.type_url} in a response of {kind.url}"
+        return Update(name, fingerprint(named.type_url.encode()), size, reason=reason)
     memo = _memo(entry, size)
     key = yield from _key(data, entry, memo)
     if entry is not None and (known := entry.recall(key, size)) is not None:
         return known
-    if named.type_url != kind.url:
-        return Update(name, key, size, reason=f"a {named.type_url} in a response of {kind.url}")
     try:
         resource = yield from _DECODERS[kind](data, memo)
     except (Invalid, DecodeError) as error:

@@ -111,6 +111,28 @@ def test_a_resource_of_another_type_is_refused() -> None:
     assert CLUSTERS.url in update.reason
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_bytes_that_came_as_another_type_are_good_as_their_own(held: bool) -> None:
+    """They were remembered as refused, for as long as the resource stayed as it was."""
+    machine = SotwMachine()
+    machine.subscribe(CLUSTERS, "a")
+    machine.opened()
+    machine.requests()
+    good = cluster("a").SerializeToString()
+    if held:
+        machine.receive(right := response((CLUSTERS.url, good)), updates(right, machine))
+    wrong = Response(CLUSTERS.url, "1", "n", (Named(ROUTES.url, good),))
+    assert machine.receive(wrong, updates(wrong, machine)).reasons == (
+        f"a: a {ROUTES.url} in a response of {CLUSTERS.url}",
+    )
+    entry = machine.entry(CLUSTERS, "a")
+    assert entry is not None
+    assert (entry.refused, entry.resource is not None) == (True, held)
+    right = response((CLUSTERS.url, good))
+    assert machine.receive(right, updates(right, machine)).reasons == ()
+    assert (entry.refused, entry.resource is not None) == (False, True)
+
+
 def test_wrapped_resources_are_unwrapped_in_both_variants() -> None:
     wrapper = discovery_pb2.Resource(name="a", version="7")
     wrapper.resource.Pack(endpoints("a", "127.0.0.1:1"))
