@@ -19,7 +19,7 @@ from pathlib import Path
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGeneratorResponse
 
 from .errors import ProtoError
-from .fields import check_fields
+from .fields import check_fields, keep_presence
 from .sources import Sources
 
 __all__ = ["betterproto2_messages", "earlier_sources"]
@@ -39,6 +39,7 @@ def betterproto2_messages(request: CodeGeneratorRequest, folder: Path) -> dict[s
     (folder / "ruff.toml").touch()  # or it would find the settings of whoever runs it
     asked = CodeGeneratorRequest()
     asked.CopyFrom(request)
+    keep_presence(asked.proto_file)
     asked.parameter = _PARAMETER
     response = CodeGeneratorResponse.FromString(_run(asked.SerializeToString(), folder))
     if response.error:
