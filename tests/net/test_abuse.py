@@ -211,7 +211,7 @@ async def test_slow_headers():
 
 
 async def test_half_open_connections():
-    options = ServerOptions(limits=Limits(preface_timeout=0.1))
+    options = ServerOptions(limits=Limits(preface_timeout=1.0))  # the victim says its own in less
     async with scene(options) as stage:
         peers = [await h2.Peer.connect(stage.port, greet=False) for _ in range(50)]
         peers[0].send(h2.PREFACE[:10])
