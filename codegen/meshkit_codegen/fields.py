@@ -33,7 +33,7 @@ def keep_presence(files: Iterable[FileDescriptorProto]) -> None:
     for file in files:
         if file.syntax in ("", "proto2"):
             for _, _, message in _messages(file.package, file.message_type, ()):
-                for field in () if message.options.map_entry else message.field:
+                for field in message.field:
                     field.proto3_optional = _has_presence(field)
 
 
@@ -58,14 +58,10 @@ def _check_names(file: FileDescriptorProto, name: str, path: tuple[int, ...], me
         attribute = field_name(field.name)
         first = seen.setdefault(attribute, index)
         if first != index:
-            source = SourceInfo(file)
-            both = " and ".join(
-                f"{source.place((*path, _MESSAGE_FIELDS, each))}: field {message.field[each].name}"
-                for each in (first, index)
-            )
             raise ProtoError(
-                f"{both} of message {name} are both {attribute} in Python, where one would be lost; "
-                "rename one of them, or use --messages protobuf"
+                f"{_place(file, path, message, first)} and {_place(file, path, message, index)} of message {name} "
+                f"are both {attribute} in Python, where one would be lost; rename one of them, or use "
+                "--messages protobuf"
             )
 
 
@@ -73,6 +69,10 @@ def _check_groups(file: FileDescriptorProto, name: str, path: tuple[int, ...], m
     for index, field in enumerate(message.field):
         if field.type == FieldDescriptorProto.TYPE_GROUP:
             raise ProtoError(
-                f"{SourceInfo(file).place((*path, _MESSAGE_FIELDS, index))}: field {field.name} of message {name} is a "
-                "group, which betterproto2 does not support; use --messages protobuf"
+                f"{_place(file, path, message, index)} of message {name} is a group, which betterproto2 does not "
+                "support; use --messages protobuf"
             )
+
+
+def _place(file: FileDescriptorProto, path: tuple[int, ...], message: DescriptorProto, index: int) -> str:
+    return f"{SourceInfo(file).place((*path, _MESSAGE_FIELDS, index))}: field {message.field[index].name}"
