@@ -10,35 +10,34 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from random import Random
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
-from google.protobuf.any_pb2 import Any as AnyMessage
 
 from meshkit.clock import SYSTEM
-from meshkit.codec import DecodeError
+from meshkit.codec import DecodeError, finish
 from meshkit.discovery import Snapshot, SnapshotState
 from meshkit.discovery.assembly import Naming
 from meshkit.discovery.cache import InterfaceCache
 from meshkit.discovery.dns import HostNames
 from meshkit.discovery.strategy import StaticMap
-from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, Node, Response, Verdict, decode_updates
+from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, Node, ResourceType, Response, decode_updates
+from meshkit.xds.batch import peek_name
 from meshkit.xds.messages import DELTA, SOTW, Variant
 from meshkit.xds.types import WILDCARD
 from tests.support.events import captured_events
 from tests.support.fuzzing import SEED
-from tests.support.istio_captures import FOLDER
-from tests.support.wire_cases import damage
+from tests.support.istio_captures import response
+from tests.support.wire_cases import damage, flip
 
 SECONDS = float(os.environ.get("MESHKIT_FUZZ_SECONDS", "0"))
 KINDS = {"cds": CLUSTERS, "eds": ASSIGNMENTS, "rds": ROUTES}
 PLACES = {"demo.Reviews": "reviews.demo.svc.cluster.local:9080", "demo.Order": "com.example.order:20880"}
-T = TypeVar("T")
 
 
 @cache
@@ -46,15 +45,9 @@ def captured(generator: str) -> dict[str, list[tuple[str, bytes]]]:
     """The resources that istiod's generator sent, by type URL: name and bytes."""
     found: dict[str, list[tuple[str, bytes]]] = {}
     for word, kind in KINDS.items():
-        data = (FOLDER / f"{generator or 'sidecar'}_{word}.bin").read_bytes()
-        resources = discovery_pb2.DiscoveryResponse.FromString(data).resources
-        found[kind.url] = [(_name(resource.value), resource.value) for resource in resources]
+        resources = response(f"{generator or 'sidecar'}_{word}").resources
+        found[kind.url] = [(peek_name(resource.value), resource.value) for resource in resources]
     return found
-
-
-def _name(value: bytes) -> str:
-    """Field 1 of all three."""
-    return value[2 : 2 + value[1]].decode()
 
 
 class World:
@@ -93,7 +86,7 @@ class World:
             return whole.SerializeToString()
         delta = discovery_pb2.DeltaDiscoveryResponse(type_url=url, nonce=f"n{self.pushes}", system_version_info="1")
         for name, value in resources:
-            delta.resources.add(name=name, version="1").resource.MergeFrom(_any(url, value))
+            delta.resources.add(name=name, version="1", resource={"type_url": url, "value": value})
         return delta.SerializeToString()
 
     def heal(self) -> None:
@@ -105,20 +98,20 @@ class World:
     def receive(self, data: bytes) -> None:
         before, snapshots = self._held(), self.snapshots()
         try:
-            response = self.variant.decode(data)
+            got = self.variant.decode(data)
         except DecodeError:
             return  # the stream says so and goes on
-        updates = _drained(decode_updates(response, self.machine))
-        verdict = self.machine.receive(response, updates)
+        updates = finish(decode_updates(got, self.machine))
+        verdict = self.machine.receive(got, updates)
         if verdict.kind is None:
             assert self.sent() == []
             return
         self.cache.update(verdict.kind, verdict.changed)
-        self._is_acknowledged(response, verdict)
-        wanted = self.machine.state(verdict.kind).names
+        self._is_acknowledged(got, verdict.kind, bool(verdict.reasons))
+        wanted, after = self.machine.state(verdict.kind).names, self._held()
         bad = {update.name for update in updates if update.reason and (update.name in wanted or WILDCARD in wanted)}
-        for name in bad - {update.name for update in updates if not update.reason} - set(response.removed):
-            assert self._held().get((verdict.kind, name)) is before.get((verdict.kind, name)), "lost what was good"
+        for name in bad - {update.name for update in updates if not update.reason} - set(got.removed):
+            assert after.get((verdict.kind, name)) is before.get((verdict.kind, name)), "lost what was good"
         if not verdict.changed:
             assert self.snapshots() == snapshots
         for snapshot in self.snapshots():
@@ -128,34 +121,18 @@ class World:
     def _held(self) -> dict[Any, Any]:
         return {(kind, entry.name): entry.resource for kind in KINDS.values() for entry in self.machine.entries(kind)}
 
-    def _is_acknowledged(self, response: Response, verdict: Verdict) -> None:
-        requests = [request for request in self.sent() if request.type_url == response.type_url]
-        refusals = [request for request in requests if request.error]
-        asked = bool(self.machine.state(verdict.kind).asked) if verdict.kind is not None else False
-        expected = bool(verdict.reasons) and (asked or self.variant is DELTA)
-        assert [request.nonce for request in refusals] == [response.nonce] * expected
-        if not verdict.reasons and self.variant is DELTA:
-            assert [request.nonce for request in requests].count(response.nonce) == 1
-        elif not verdict.reasons:
-            assert response.nonce in {request.nonce for request in requests}
+    def _is_acknowledged(self, got: Response, kind: ResourceType, bad: bool) -> None:
+        requests = [request for request in self.sent() if request.type_url == got.type_url]
+        refused = bad and (bool(self.machine.state(kind).asked) or self.variant is DELTA)
+        assert [request.nonce for request in requests if request.error] == [got.nonce] * refused
+        nonces = [request.nonce for request in requests]
+        if not bad:
+            assert nonces.count(got.nonce) == 1 if self.variant is DELTA else got.nonce in nonces
 
 
 async def _unknown(host: str) -> Sequence[str]:
     """Damage makes host names that nobody is to be asked for."""
     raise OSError("unknown")
-
-
-def _any(url: str, value: bytes) -> Any:
-    return AnyMessage(type_url=url, value=value)
-
-
-def _drained(work: Generator[object, None, T]) -> T:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 def _damaged(random: Random, world: World) -> bytes:
@@ -176,11 +153,9 @@ def _damaged(random: Random, world: World) -> bytes:
 
 
 def _flipped(random: Random, value: bytes, other: bytes) -> bytes:
-    """Bits changed, which mostly leaves the lengths of messages alone: as valid as can be."""
-    out = bytearray(value or b"\0")
     for _ in range(random.randrange(1, 4)):
-        out[random.randrange(len(out))] ^= 1 << random.randrange(8)
-    return bytes(out)
+        value = flip(random, value, other)
+    return value
 
 
 def _exchanged(random: Random, value: bytes, other: bytes) -> bytes:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import pytest
-from envoy.service.discovery.v3 import discovery_pb2
 
 from meshkit.route import RouteTable, find_virtual_host
 from meshkit.xds.resources import DirectResponse, Redirect, RouteConfiguration
 from meshkit.xds.routes import decode_routes
+from tests.support.istio_captures import response
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "istio"
 HOST = "reviews.demo.svc.cluster.local"
 
 
 def configs(generator: str) -> list[RouteConfiguration]:
-    response = discovery_pb2.DiscoveryResponse.FromString((FIXTURES / f"{generator}_rds.bin").read_bytes())
-    return [decode_routes(resource.value) for resource in response.resources]
+    return [decode_routes(resource.value) for resource in response(f"{generator}_rds").resources]
 
 
 def table(generator: str, authority: str, port: int) -> RouteTable:

@@ -20,7 +20,7 @@ from meshkit.control.naming import CDS, EDS, LDS, RDS, Proxy
 from meshkit.control.world import World, join
 from tests.support.ads_client import unpack
 
-__all__ = ["CDS", "EDS", "ENVOY", "GRPC", "LDS", "RDS", "captured", "comparable", "input_world"]
+__all__ = ["CDS", "EDS", "ENVOY", "FOLDER", "GRPC", "LDS", "RDS", "captured", "comparable", "input_world", "response"]
 
 _INNER: dict[str, Any] = {
     "HTTPFault": fault_pb2.HTTPFault,
@@ -40,10 +40,14 @@ def input_world() -> World:
     return join(library.resources.values())
 
 
+def response(name: str) -> Any:
+    """One capture (``grpc_rds``, ``sidecar_cds``, ...): a DiscoveryResponse."""
+    return discovery_pb2.DiscoveryResponse.FromString((FOLDER / f"{name}.bin").read_bytes())
+
+
 def captured(name: str) -> dict[str, Any]:
-    """The resources of one capture (``grpc_rds``, ``sidecar_cds``, ...) by name."""
-    response = discovery_pb2.DiscoveryResponse.FromString((FOLDER / f"{name}.bin").read_bytes())
-    found = [unpack(one) for one in response.resources]
+    """The resources of one capture by name."""
+    found = [unpack(one) for one in response(name).resources]
     return {getattr(one, "cluster_name", "") or one.name: one for one in found}
 
 

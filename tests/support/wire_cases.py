@@ -106,7 +106,8 @@ def _cut(random: Random, data: bytes, other: bytes) -> bytes:
     return data[: random.randrange(len(data) + 1)]
 
 
-def _flip(random: Random, data: bytes, other: bytes) -> bytes:
+def flip(random: Random, data: bytes, other: bytes) -> bytes:
+    """One bit of ``data`` changed, which mostly leaves the lengths of messages alone: as valid as can be."""
     if not data:
         return data
     at = random.randrange(len(data))
@@ -131,7 +132,7 @@ def _overwrite(random: Random, data: bytes, other: bytes) -> bytes:
     return data[:at] + random.choice(_PIECES) + data[at + 1 :]
 
 
-_DAMAGES = (_cut, _flip, _insert, _join, _join, _append, _overwrite)
+_DAMAGES = (_cut, flip, _insert, _join, _join, _append, _overwrite)
 _PIECES = (
     b"\x80",
     b"\xff",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from envoy.config.endpoint.v3 import endpoint_pb2
 
-from meshkit.codec import DecodeError
+from meshkit.codec import DecodeError, finish
 from meshkit.xds.assignments import decode_assignment
 from meshkit.xds.resources import ClusterLoadAssignment, Endpoint, HealthStatus
 from meshkit.xds.tables import Invalid
@@ -17,13 +17,9 @@ REFUSED = (Invalid, DecodeError)  # the codec adds the path of the field to what
 
 
 def decoded(message: Any) -> ClusterLoadAssignment:
-    work = decode_assignment(message if isinstance(message, bytes) else message.SerializeToString())
-    try:
-        while True:
-            next(work)
-    except StopIteration as end:
-        assert isinstance(end.value, ClusterLoadAssignment)
-        return end.value
+    found = finish(decode_assignment(message if isinstance(message, bytes) else message.SerializeToString()))
+    assert isinstance(found, ClusterLoadAssignment)
+    return found
 
 
 def only(message: Any) -> Endpoint:

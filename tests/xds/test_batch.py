@@ -14,6 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meshkit.codec import finish
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, WILDCARD, AdsMachine, DeltaMachine, Named, Response, SotwMachine
 from meshkit.xds.batch import decode_updates, peek_name
 from meshkit.xds.entry import Update
@@ -41,7 +42,7 @@ def run(work: Generator[int, None, list[Update]]) -> tuple[list[Update], int]:
 
 
 def updates(response: Response, machine: AdsMachine | None = None) -> list[Update]:
-    return run(decode_updates(response, machine or SotwMachine()))[0]
+    return finish(decode_updates(response, machine or SotwMachine()))
 
 
 def response(*resources: tuple[str, bytes]) -> Response:

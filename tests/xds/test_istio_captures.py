@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
+from meshkit.codec import finish
 from meshkit.xds import ASSIGNMENTS, CLUSTERS, ROUTES, WILDCARD, AdsMachine, Entry, SotwMachine, decode_updates
 from meshkit.xds.messages import decode_sotw
 from meshkit.xds.resources import (
@@ -37,14 +37,6 @@ _TYPES: dict[str, Any] = {
 THRESHOLDS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
 
 
-def exhaust(work: Generator[int, None, Any]) -> Any:
-    try:
-        while True:
-            next(work)
-    except StopIteration as end:
-        return end.value
-
-
 def load(generator: str, kind: str) -> tuple[AdsMachine, dict[str, Any]]:
     """A machine that took the capture in, and the same resources through google.protobuf."""
     data = (FIXTURES / f"{generator}_{kind}.bin").read_bytes()
@@ -59,7 +51,7 @@ def load(generator: str, kind: str) -> tuple[AdsMachine, dict[str, Any]]:
     machine.requests()
     response = decode_sotw(data)
     assert (response.nonce, response.version, response.type_url) == (truth.nonce, truth.version_info, truth.type_url)
-    verdict = machine.receive(response, exhaust(decode_updates(response, machine)))
+    verdict = machine.receive(response, finish(decode_updates(response, machine)))
     assert verdict.reasons == ()
     assert set(verdict.changed) == set(named)
     (ack,) = machine.requests()
@@ -207,7 +199,7 @@ def test_types_that_nobody_asked_for_are_passed_over(name: str) -> None:
     response = decode_sotw((FIXTURES / f"{name}.bin").read_bytes())
     machine = SotwMachine()
     machine.opened()
-    assert machine.receive(response, exhaust(decode_updates(response, machine))).kind is None
+    assert machine.receive(response, finish(decode_updates(response, machine))).kind is None
     assert machine.requests() == []
 
 
@@ -218,7 +210,7 @@ def test_identical_bytes_are_not_processed_twice(generator: str, kind: str) -> N
     resource_type = _TYPES[kind][0]
     before = {entry.name: entry.resource for entry in machine.entries(resource_type)}
     response = decode_sotw((FIXTURES / f"{generator}_{kind}.bin").read_bytes())
-    assert machine.receive(response, exhaust(decode_updates(response, machine))).changed == ()
+    assert machine.receive(response, finish(decode_updates(response, machine))).changed == ()
     for entry in machine.entries(resource_type):
         assert entry.resource is before[entry.name]
         assert entry.updates == 1
